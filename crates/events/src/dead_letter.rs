@@ -99,8 +99,9 @@ pub struct DeadLetter {
     pub source: String,
     pub partition: i32,
     pub offset: Offset,
-    /// The Kafka timestamp of the rejected record, microseconds.
-    pub timestamp: EventTime,
+    /// The log's timestamp of the rejected record, microseconds, where the log has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<EventTime>,
     /// The key, as text where it is UTF-8, else in base64 (`key_base64`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -122,7 +123,7 @@ pub struct Origin<'a> {
     pub source: &'a str,
     pub partition: i32,
     pub offset: Offset,
-    pub timestamp: EventTime,
+    pub timestamp: Option<EventTime>,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
 }

@@ -114,9 +114,15 @@ pub struct Frontier {
     pub records: u64,
     /// Those of them that became dead letters.
     pub dead_letters: u64,
+    /// Events counted so far whose panes are still open: they follow in later batches. From the first batch of a
+    /// generation on, the sums of (records - dead_letters - lost_events) and of (n of the golden signals) differ by it.
+    pub open: u64,
     /// Ranges of offsets that were gone from the log before they could be counted, half-open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<(Offset, Offset)>,
+    /// Events that earlier frontiers counted as open and that were lost with those ranges.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_events: u64,
     /// E: every pane that ends at or before it has been written, up to late records.
     pub complete_until: EventTime,
     pub cause: Cause,
@@ -193,6 +199,10 @@ pub mod decimal {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is not a decimal integer")))
     }
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 mod base64_bytes {

@@ -1,0 +1,714 @@
+//! The one loop: poll, step, produce, commit.
+//!
+//! Every stage runs in it, over Kafka, over files and over the in-memory log. It reads no clock: the shell calls
+//! [`Worker::turn`] with the wall time, again and again.
+//!
+//! A **burst** makes everything that waits durable at once. What if the process dies …
+//!
+//! 1. *before `begin`*: nothing was written. The next owner reads the last commit, folds [m, n) again with every effect
+//!    off, goes on from n and cuts the same batches, since only the records decide where they are cut.
+//! 2. *between `begin` and `commit`*: readers never see what was produced (`read_committed`); the offsets are part of the
+//!    same transaction. Our next producer ends it (same transactional id), or the coordinator does after its time-out.
+//!    As 1.
+//! 3. *while `commit` is under way*: the coordinator has decided or has not. The stable offset fetch waits until that is
+//!    settled, so the next owner sees outputs and offsets both, or neither.
+//! 4. *after `commit`*: the next owner starts from there.
+//!
+//! Whatever is not sure about a burst throws away the state of every owned partition and takes the partitions over as
+//! after a restart: an offset that rolls back while the histograms in memory do not is the classic way to count twice.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use streamgauge_events::partitioner::partition_of;
+use streamgauge_events::{EventTime, Fact, Offset, Reason, topics};
+
+use crate::Halt;
+use crate::ledger::{Cells, Ledger, Opening};
+use crate::log::{Committed, Delivery, Log, LogError, Polled, Position, Source};
+use crate::outbox::{Outbox, Output, Placement};
+use crate::settings::{StartAt, TimeSettings, WorkerSettings};
+
+/// What a worker needs to know of a stage.
+pub trait Stage {
+    type Cells: Cells;
+
+    /// Names of the input topics; [`Source::topic`] is an index into them.
+    fn inputs(&self) -> &[String];
+
+    fn time(&self) -> TimeSettings;
+
+    /// Hash of the definitions that this stage was started with.
+    fn bundle(&self) -> &str;
+
+    /// A record of the state topic.
+    fn learn(&mut self, key: &[u8], value: &[u8]);
+
+    /// What the state topic must hold before a fact may cite it, and does not yet.
+    fn unsaved(&self) -> Vec<Output>;
+
+    fn cells(&self) -> Self::Cells;
+}
+
+/// Commits are tried this often before the transaction is given up.
+const COMMIT_TRIES_MAX: u32 = 5;
+/// How long to wait before trying again what was refused.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+pub struct Worker<L, S: Stage> {
+    log: L,
+    stage: S,
+    settings: WorkerSettings,
+    owned: Vec<Owned<S::Cells>>,
+    /// Partitions that were revoked, as they were committed: one that comes back unchanged need not be folded again.
+    kept: Vec<Owned<S::Cells>>,
+    /// An assignment that is not being read yet.
+    pending: Option<Vec<Source>>,
+    outbox: Outbox,
+    /// Partition counts of the output topics.
+    partitions: BTreeMap<&'static str, i32>,
+    last_burst: EventTime,
+    failing_since: Option<EventTime>,
+    counters: Counters,
+    notes: Vec<Note>,
+}
+
+struct Owned<C> {
+    source: Source,
+    ledger: Ledger<C>,
+    /// The offset of the next record.
+    position: Offset,
+    /// What the group has for this partition.
+    committed: Option<(Offset, String)>,
+    /// Since when (wall time) the watermark has not been moved by a record.
+    still_since: EventTime,
+    watermark_seen: EventTime,
+    at_end: bool,
+    ended: bool,
+    /// Something happened since the last commit, or there has been none.
+    changed: bool,
+}
+
+/// Totals since the start of the worker. What is not committed yet is not in them, but for `records` and `refolded`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub records: u64,
+    pub record_bytes: u64,
+    /// Records read again to rebuild state.
+    pub refolded: u64,
+    pub dead_letters: BTreeMap<Reason, u64>,
+    pub batches: u64,
+    pub bursts: u64,
+    pub outputs: u64,
+    pub output_bytes: u64,
+    pub aborts: u64,
+    pub rebuilds: u64,
+    pub idle_advances: u64,
+}
+
+/// What happened, for logs: said as data, written by the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A partition is ours. Folding again from `start` up to `committed`, where that differs.
+    Opened {
+        source: Source,
+        start: Offset,
+        committed: Option<Offset>,
+        kept: bool,
+    },
+    /// A range of offsets had left the log before it could be counted.
+    LostRange {
+        source: Source,
+        from: Offset,
+        to: Offset,
+    },
+    Revoked {
+        partitions: usize,
+    },
+    Lost {
+        partitions: usize,
+    },
+    IdleAdvance {
+        source: Source,
+        complete_until: EventTime,
+    },
+    Burst {
+        outputs: usize,
+        batches: u64,
+        bytes: usize,
+    },
+    /// A burst failed; every owned partition is being rebuilt.
+    Rebuilding {
+        cause: String,
+    },
+    /// Something refused for now.
+    Waiting {
+        cause: String,
+    },
+}
+
+/// The result of one turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Records and ends delivered.
+    pub delivered: usize,
+    /// Nothing will work before this has passed.
+    pub pause: Option<Duration>,
+    /// Every bounded input has ended and is committed.
+    pub finished: bool,
+}
+
+/// Why a worker stops for good.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Exit {
+    #[error("this ordinal was taken over by a newer instance ({0})")]
+    TakenOver(String),
+    #[error(transparent)]
+    Halted(#[from] Halt),
+    #[error("nothing has worked for {secs} s: {cause}")]
+    Outage { secs: i64, cause: String },
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// A view of one owned partition, for metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionView {
+    pub source: Source,
+    pub position: Offset,
+    pub watermark: EventTime,
+    pub complete_until: EventTime,
+    pub live_cells: usize,
+    pub open_events: u64,
+    pub refolding: bool,
+    pub at_end: bool,
+}
+
+impl<L: Log, S: Stage> Worker<L, S> {
+    pub fn new(log: L, stage: S, settings: WorkerSettings) -> Self {
+        Self {
+            log,
+            stage,
+            settings,
+            owned: Vec::new(),
+            kept: Vec::new(),
+            pending: None,
+            outbox: Outbox::default(),
+            partitions: BTreeMap::new(),
+            last_burst: EventTime::BEFORE_ALL,
+            failing_since: None,
+            counters: Counters::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// One round of the loop at wall time `now`; waits at most `wait` for records.
+    pub fn turn(&mut self, now: EventTime, wait: Duration) -> Result<Turn, Exit> {
+        let mut turn = Turn::default();
+        // 1. An assignment that could not be taken over yet.
+        if self.pending.is_some() {
+            turn.pause = self.take_over(now)?;
+        }
+        // 2. Poll and step, outside of any transaction.
+        match self.poll(now, wait, &mut turn)? {
+            Some(Polled::Assigned(sources)) => {
+                self.pending = Some(sources);
+                turn.pause = self.take_over(now)?;
+            }
+            Some(Polled::Revoked) => self.revoked(now)?,
+            Some(Polled::Lost) => self.lost(now)?,
+            Some(Polled::Delivered) | None => {}
+        }
+        // 3. Time goes on in silence.
+        self.advance_idle(now);
+        // 4. One burst, if it is due.
+        if self.burst_is_due(now) {
+            self.burst(now)?;
+        }
+        turn.finished = self.settings.bounded && self.finished();
+        Ok(turn)
+    }
+
+    /// Makes durable what there is, and leaves the group. Whatever fails here is repeated by the next owner.
+    pub fn stop(mut self, now: EventTime) -> (Result<(), Exit>, Counters, Vec<Note>) {
+        let result = if self.pending.is_none() && self.dirty() { self.burst(now) } else { Ok(()) };
+        // Nothing hangs on the answer: a member that can't say goodbye is dropped after its session time-out.
+        let _ = self.log.release();
+        self.log.leave();
+        (result, self.counters, self.notes)
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub fn log(&self) -> &L {
+        &self.log
+    }
+
+    pub fn stage(&self) -> &S {
+        &self.stage
+    }
+
+    /// What happened since the last call.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Whether partitions are owned, or rightly none, and nothing is failing.
+    pub fn ready(&self) -> bool {
+        self.pending.is_none() && self.failing_since.is_none()
+    }
+
+    pub fn views(&self) -> Vec<PartitionView> {
+        let view = |owned: &Owned<S::Cells>| PartitionView {
+            source: owned.source,
+            position: owned.position,
+            watermark: owned.ledger.watermark(),
+            complete_until: owned.ledger.complete_until(),
+            live_cells: owned.ledger.live_cells(),
+            open_events: owned.ledger.open_events(),
+            refolding: owned.ledger.refolding(),
+            at_end: owned.at_end,
+        };
+        self.owned.iter().map(view).collect()
+    }
+
+    // ---- reading
+
+    fn poll(&mut self, now: EventTime, wait: Duration, turn: &mut Turn) -> Result<Option<Polled>, Exit> {
+        let Self { log, owned, outbox, counters, settings, .. } = self;
+        let mut halt = None;
+        let mut last = 0;
+        let polled = log.poll(wait, &mut |delivery| {
+            let source = match &delivery {
+                Delivery::Record(record) => record.source,
+                Delivery::End { source, .. } => *source,
+            };
+            if owned.get(last).is_none_or(|owned| owned.source != source) {
+                match owned.iter().position(|owned| owned.source == source) {
+                    Some(index) => last = index,
+                    None => return, // of an assignment that is over
+                }
+            }
+            if halt.is_none() {
+                turn.delivered += 1;
+                halt = owned[last].take(&delivery, now, settings.bounded, outbox, counters).err();
+            }
+        });
+        if let Some(halt) = halt {
+            return Err(halt.into());
+        }
+        match polled {
+            Ok(polled) => {
+                if self.pending.is_none() {
+                    self.failing_since = None;
+                }
+                Ok(Some(polled))
+            }
+            Err(error) => {
+                turn.pause = Some(self.refused(now, error)?);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Says what an error outside of a transaction means: wait, or exit.
+    fn refused(&mut self, now: EventTime, error: LogError) -> Result<Duration, Exit> {
+        match error {
+            LogError::Fenced(message) => Err(Exit::TakenOver(message)),
+            LogError::Fatal(message) => Err(Exit::Fatal(message)),
+            LogError::Retriable(cause) | LogError::Abortable(cause) | LogError::Ambiguous(cause) => {
+                let since = *self.failing_since.get_or_insert(now);
+                if now.0 - since.0 > self.settings.outage_max_us {
+                    return Err(Exit::Outage { secs: (now.0 - since.0) / 1_000_000, cause });
+                }
+                self.notes.push(Note::Waiting { cause });
+                Ok(RETRY_PAUSE)
+            }
+        }
+    }
+
+    fn advance_idle(&mut self, now: EventTime) {
+        if self.settings.bounded {
+            return;
+        }
+        for owned in &mut self.owned {
+            let silent = owned.at_end && now.0 - owned.still_since.0 >= self.settings.idle_after_us;
+            if silent && owned.ledger.idle(owned.position, now, &mut self.outbox) {
+                owned.watermark_seen = owned.ledger.watermark();
+                owned.changed = true;
+                self.counters.idle_advances += 1;
+                let complete_until = owned.ledger.complete_until();
+                self.notes.push(Note::IdleAdvance { source: owned.source, complete_until });
+            }
+        }
+    }
+
+    // ---- assignments
+
+    /// Reads what the group knows of the new assignment, rebuilds each partition's state, and starts to read.
+    fn take_over(&mut self, now: EventTime) -> Result<Option<Duration>, Exit> {
+        let Some(sources) = self.pending.clone() else { return Ok(None) };
+        match self.try_take_over(&sources, now) {
+            Ok(()) => {
+                self.pending = None;
+                self.failing_since = None;
+                Ok(None)
+            }
+            Err(TakeOverError::Halt(halt)) => Err(halt.into()),
+            Err(TakeOverError::Log(error)) => self.refused(now, error).map(Some),
+        }
+    }
+
+    fn try_take_over(&mut self, sources: &[Source], now: EventTime) -> Result<(), TakeOverError> {
+        self.owned.clear();
+        self.outbox.clear();
+        // The stable fetch comes first: the state topic is read after it, so that it holds what the metadata cite.
+        let committed = if sources.is_empty() { Vec::new() } else { self.log.committed(sources)? };
+        for topic in [topics::SLI_WINDOWS, topics::DEAD_LETTERS, topics::SLI_STATE] {
+            let partitions = self.log.partitions(topic)?;
+            self.partitions.insert(topic, partitions);
+        }
+        let Self { log, stage, .. } = self;
+        log.read_back(topics::SLI_STATE, 0, &mut |key, value| {
+            if let (Some(key), Some(value)) = (key, value) {
+                stage.learn(key, value);
+            }
+        })?;
+        let heads = self.chain_heads(&committed)?;
+        let mut owned = Vec::new();
+        for committed in &committed {
+            owned.push(self.open(committed, &heads, now)?);
+        }
+        let starts: Vec<(Source, Offset)> = owned.iter().map(|owned| (owned.source, owned.position)).collect();
+        self.log.assign(&starts)?;
+        self.owned = owned;
+        self.kept.clear();
+        self.last_burst = now;
+        Ok(())
+    }
+
+    /// Where the output already holds batches of a partition for which the group has no metadata.
+    fn chain_heads(&mut self, committed: &[Committed]) -> Result<BTreeMap<Source, (u32, Offset)>, TakeOverError> {
+        let mut heads = BTreeMap::new();
+        let bare: BTreeMap<(&str, i32), Source> = committed
+            .iter()
+            .filter(|committed| committed.metadata.is_empty())
+            .map(|committed| {
+                let source = committed.source;
+                ((self.stage.inputs()[usize::from(source.topic)].as_str(), source.partition), source)
+            })
+            .collect();
+        if bare.is_empty() {
+            return Ok(heads);
+        }
+        self.log.read_back(topics::SLI_WINDOWS, 0, &mut |key, value| {
+            let (Some(key), Some(value)) = (key, value) else { return };
+            if !key.starts_with(b"__frontier/") {
+                return;
+            }
+            if let Ok(Fact::Frontier(frontier)) = Fact::from_json(value)
+                && let Some(source) = bare.get(&(frontier.source.as_str(), frontier.partition))
+            {
+                heads.insert(*source, (frontier.generation, frontier.to));
+            }
+        })?;
+        Ok(heads)
+    }
+
+    fn open(
+        &mut self,
+        committed: &Committed,
+        heads: &BTreeMap<Source, (u32, Offset)>,
+        now: EventTime,
+    ) -> Result<Owned<S::Cells>, Halt> {
+        let known = committed.offset.map(|offset| (offset, committed.metadata.clone()));
+        // The whole commit must be ours: an idle batch of another owner moves on at the same offset.
+        let kept = self.kept.iter().position(|kept| {
+            kept.source == committed.source && kept.committed == known && kept.position >= committed.log_start
+        });
+        if let (Some(index), Some(_)) = (kept, &known) {
+            let mut owned = self.kept.swap_remove(index);
+            owned.ledger.set_partitions(committed.partitions);
+            (owned.at_end, owned.still_since) = (false, now);
+            self.note_opened(&owned, committed, true);
+            return Ok(owned);
+        }
+        let name = self.stage.inputs()[usize::from(committed.source.topic)].clone();
+        let mut generation = 0;
+        if let Some((last, to)) = heads.get(&committed.source) {
+            if !self.settings.new_generation {
+                let partition = committed.source.partition;
+                return Err(Halt::MetadataMissing { source_topic: name, partition, generation: *last, to: *to });
+            }
+            generation = last + 1;
+        }
+        let first = match self.settings.start {
+            StartAt::Earliest => committed.log_start,
+            StartAt::Latest => committed.log_end,
+        };
+        let opening = Opening {
+            source: &name,
+            partition: committed.source.partition,
+            partitions: committed.partitions,
+            offset: committed.offset.unwrap_or(first),
+            metadata: &committed.metadata,
+            log_start: committed.log_start,
+            generation,
+            new_generation: self.settings.new_generation,
+            bundle: self.stage.bundle(),
+            time: self.stage.time(),
+        };
+        let ledger = Ledger::open(&opening, self.stage.cells())?;
+        let owned = Owned {
+            source: committed.source,
+            position: ledger.start(),
+            committed: known,
+            still_since: now,
+            watermark_seen: ledger.watermark(),
+            at_end: false,
+            ended: false,
+            // A first position is committed soon: with `latest` it could not be found again.
+            changed: committed.offset.is_none() || !ledger.refolding(),
+            ledger,
+        };
+        self.note_opened(&owned, committed, false);
+        Ok(owned)
+    }
+
+    fn note_opened(&mut self, owned: &Owned<S::Cells>, committed: &Committed, kept: bool) {
+        let source = owned.source;
+        for (from, to) in owned.ledger.lost() {
+            self.notes.push(Note::LostRange { source, from: *from, to: *to });
+        }
+        self.notes.push(Note::Opened { source, start: owned.position, committed: committed.offset, kept });
+    }
+
+    /// The assignment goes, in order: what waits is made durable first.
+    fn revoked(&mut self, now: EventTime) -> Result<(), Exit> {
+        self.notes.push(Note::Revoked { partitions: self.owned.len() });
+        if self.pending.is_none() && self.dirty() {
+            self.burst(now)?;
+        }
+        // A burst that failed has emptied `owned`: nothing is kept then.
+        let all = std::mem::take(&mut self.owned);
+        self.kept = all.into_iter().filter(|owned| owned.is_committed()).collect();
+        self.let_go(now)
+    }
+
+    /// The assignment is gone: others may own it by now. What waits is dropped; they do it again.
+    fn lost(&mut self, now: EventTime) -> Result<(), Exit> {
+        self.notes.push(Note::Lost { partitions: self.owned.len() });
+        self.kept.clear();
+        self.let_go(now)
+    }
+
+    fn let_go(&mut self, now: EventTime) -> Result<(), Exit> {
+        self.owned.clear();
+        self.outbox.clear();
+        self.pending = None;
+        match self.log.release() {
+            Ok(()) => Ok(()),
+            Err(error) => self.refused(now, error).map(drop),
+        }
+    }
+
+    // ---- writing
+
+    fn dirty(&self) -> bool {
+        !self.outbox.is_empty() || self.owned.iter().any(|owned| !owned.is_committed())
+    }
+
+    fn burst_is_due(&self, now: EventTime) -> bool {
+        if self.pending.is_some() || self.owned.is_empty() {
+            return false;
+        }
+        let since_us = now.0 - self.last_burst.0;
+        if self.outbox.bytes() >= self.settings.outbox_bytes_max {
+            return true;
+        }
+        if self.outbox.batches() > 0 {
+            let caught_up = self.owned.iter().all(|owned| owned.at_end || owned.ended);
+            return caught_up || since_us >= self.settings.burst_interval_min_us;
+        }
+        since_us >= self.settings.commit_interval_us && self.dirty()
+    }
+
+    /// One transaction: outputs, and the position of every owned partition. See the head of this file for what happens
+    /// if we die in it.
+    fn burst(&mut self, now: EventTime) -> Result<(), Exit> {
+        let positions: Vec<Position> = self.owned.iter().filter_map(Owned::to_commit).collect();
+        if positions.is_empty() {
+            return Ok(());
+        }
+        self.last_burst = now;
+        let state = self.stage.unsaved();
+        match self.transaction(&state, &positions) {
+            Ok(()) => {
+                self.failing_since = None;
+                self.committed(positions, &state);
+                Ok(())
+            }
+            Err(error) => self.failed_burst(now, error),
+        }
+    }
+
+    fn transaction(&mut self, state: &[Output], positions: &[Position]) -> Result<(), LogError> {
+        self.log.begin()?;
+        for output in state.iter().chain(self.outbox.outputs()) {
+            let partitions = self.partitions.get(output.topic).copied().unwrap_or(1);
+            match output.placement {
+                Placement::ByKey => self.log.produce(output, partition_of(&output.key, partitions))?,
+                Placement::Every => {
+                    for partition in 0..partitions {
+                        self.log.produce(output, partition)?;
+                    }
+                }
+            }
+        }
+        self.log.send_offsets(positions)?;
+        let mut tries = 1;
+        loop {
+            match self.log.commit() {
+                Err(LogError::Retriable(cause)) if tries == COMMIT_TRIES_MAX => return Err(LogError::Ambiguous(cause)),
+                Err(LogError::Retriable(_)) => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    fn committed(&mut self, positions: Vec<Position>, state: &[Output]) {
+        for output in state {
+            self.stage.learn(&output.key, &output.value);
+        }
+        for position in positions {
+            if let Some(owned) = self.owned.iter_mut().find(|owned| owned.source == position.source) {
+                owned.changed &= owned.ledger.refolding();
+                owned.committed = Some((position.offset, position.metadata));
+            }
+        }
+        let Self { counters, outbox, .. } = self;
+        counters.bursts += 1;
+        counters.batches += outbox.batches();
+        counters.outputs += outbox.outputs().len() as u64;
+        counters.output_bytes += outbox.bytes() as u64;
+        for (reason, count) in outbox.dead_letters() {
+            *counters.dead_letters.entry(*reason).or_default() += count;
+        }
+        if !outbox.is_empty() {
+            let (outputs, batches, bytes) = (outbox.outputs().len(), outbox.batches(), outbox.bytes());
+            self.notes.push(Note::Burst { outputs, batches, bytes });
+        }
+        self.outbox.clear();
+    }
+
+    fn failed_burst(&mut self, now: EventTime, error: LogError) -> Result<(), Exit> {
+        self.counters.aborts += 1;
+        let cause = error.to_string();
+        let ended = match error {
+            LogError::Fenced(message) => return Err(Exit::TakenOver(message)),
+            LogError::Fatal(message) => return Err(Exit::Fatal(message)),
+            LogError::Ambiguous(_) => self.log.renew_producer(),
+            LogError::Retriable(_) | LogError::Abortable(_) => match self.log.abort() {
+                Err(LogError::Retriable(_) | LogError::Abortable(_) | LogError::Ambiguous(_)) => {
+                    self.log.renew_producer()
+                }
+                result => result,
+            },
+        };
+        self.counters.rebuilds += 1;
+        self.notes.push(Note::Rebuilding { cause });
+        // In memory is what the aborted transaction would have made durable: none of it may survive.
+        let sources = self.owned.iter().map(|owned| owned.source).collect();
+        self.owned.clear();
+        self.kept.clear();
+        self.outbox.clear();
+        self.pending = Some(sources);
+        match ended {
+            Ok(()) => Ok(()),
+            Err(error) => self.refused(now, error).map(drop),
+        }
+    }
+
+    fn finished(&self) -> bool {
+        self.pending.is_none()
+            && self.outbox.is_empty()
+            && !self.owned.is_empty()
+            && self.owned.iter().all(|owned| owned.ended && owned.is_committed())
+    }
+}
+
+impl<C: Cells> Owned<C> {
+    fn take(
+        &mut self,
+        delivery: &Delivery<'_>,
+        now: EventTime,
+        bounded: bool,
+        outbox: &mut Outbox,
+        counters: &mut Counters,
+    ) -> Result<(), Halt> {
+        match delivery {
+            Delivery::Record(record) => {
+                let again = self.ledger.refolding();
+                self.ledger.fold(record, outbox)?;
+                self.position = record.offset + 1;
+                self.at_end = false;
+                self.changed = true;
+                if again && self.ledger.refolding() {
+                    counters.refolded += 1;
+                } else {
+                    counters.records += 1;
+                    counters.record_bytes += record.value.map_or(0, <[u8]>::len) as u64;
+                }
+            }
+            Delivery::End { position, .. } => {
+                self.changed |= *position > self.position;
+                self.position = self.position.max(*position);
+                self.ledger.passed(self.position)?;
+                self.at_end = !self.ledger.refolding();
+                if bounded && self.at_end && !self.ended {
+                    self.ledger.end(self.position, outbox);
+                    self.changed = true;
+                    self.ended = true;
+                }
+            }
+        }
+        if self.ledger.watermark() > self.watermark_seen {
+            (self.watermark_seen, self.still_since) = (self.ledger.watermark(), now);
+        }
+        Ok(())
+    }
+
+    /// The position to commit. While folding again, that is what is committed already.
+    fn to_commit(&self) -> Option<Position> {
+        let source = self.source;
+        if self.ledger.refolding() {
+            let (offset, metadata) = self.committed.clone()?;
+            return Some(Position { source, offset, metadata });
+        }
+        let metadata = self.ledger.metadata(self.position).encode();
+        Some(Position { source, offset: self.position, metadata })
+    }
+
+    fn is_committed(&self) -> bool {
+        self.ledger.refolding() || !self.changed
+    }
+}
+
+enum TakeOverError {
+    Log(LogError),
+    Halt(Halt),
+}
+
+impl From<LogError> for TakeOverError {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<Halt> for TakeOverError {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
