@@ -49,6 +49,15 @@ pub struct Delta {
     pub service: String,
     pub sli: String,
     pub labels: BTreeMap<String, String>,
+    /// Whose bound this series counts in: its service's, or, for services that are not declared, that of the tenant
+    /// (empty). Part of the record key, so that all series under one bound meet in one partition.
+    pub group: String,
+    /// The keyed hash by which the bound chooses, hexadecimal, and how many series of the group a pane keeps. Absent
+    /// where the bound does not apply: declared series, and `__other__`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_max: Option<u32>,
     /// Start of the pane, microseconds since the epoch.
     pub pane: EventTime,
     pub pane_us: i64,
@@ -160,9 +169,9 @@ impl Cause {
 }
 
 impl Delta {
-    /// The Kafka key of a service's facts.
+    /// The record key: tenant and group.
     pub fn key(&self) -> Vec<u8> {
-        key_of(&self.tenant, &self.service)
+        key_of(&self.tenant, &self.group)
     }
 
     pub fn to_json(&self) -> Vec<u8> {
@@ -181,10 +190,10 @@ impl Frontier {
     }
 }
 
-/// `tenant/service`, with `/` and `%` of the tenant escaped, so that two pairs never share a key.
-pub fn key_of(tenant: &str, service: &str) -> Vec<u8> {
+/// `tenant/group`, with `/` and `%` of the tenant escaped, so that two pairs never share a key.
+pub fn key_of(tenant: &str, group: &str) -> Vec<u8> {
     let tenant = tenant.replace('%', "%25").replace('/', "%2F");
-    format!("{tenant}/{service}").into_bytes()
+    format!("{tenant}/{group}").into_bytes()
 }
 
 /// i128 as a decimal string: JSON numbers lose digits in most readers.
