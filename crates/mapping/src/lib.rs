@@ -1,1 +1,31 @@
+//! files → requests
+//!
+//! Turns rows of CSV, JSON lines and access logs, plain or gzipped, into `requests` events, as a mapping file says.
+//! A row that can't be turned into an event becomes one rejection with a sentence that explains it; it never stops the
+//! reader and never vanishes. Numbers and times are exact: no float stands between a row and its event.
+//!
+//! Reads files, in bounded memory. Must never know: the clock, Kafka, stages, what is counted.
 
+mod file;
+pub use file::{Counts, EXPANSION_EVENTS_MAX, MappedFile, MappedRecord};
+
+mod mapping;
+pub use mapping::{Format, Mapping};
+mod check;
+mod check_rows;
+mod check_times;
+mod definition;
+mod invalid;
+pub use invalid::{Invalid, MappingError};
+
+mod rows;
+pub use rows::ROW_BYTES_MAX;
+mod extract;
+mod row_csv;
+mod row_json;
+mod row_log;
+
+mod convert;
+mod decimal;
+mod expand;
+mod times;

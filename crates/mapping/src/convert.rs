@@ -1,0 +1,291 @@
+//! The text of a value → a field of the event, by the type that the field has.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use streamgauge_events::Request;
+use streamgauge_events::request::{LABEL_BYTES_MAX, LATENCY_US_MAX, STATUS_MAX};
+
+use crate::decimal::Decimal;
+use crate::extract::Value;
+use crate::times::TimeFormat;
+
+/// The fields of a `requests` event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventField {
+    Ts,
+    Service,
+    EventId,
+    Tenant,
+    Route,
+    Method,
+    Status,
+    Ok,
+    LatencyUs,
+    Version,
+    Environment,
+    Region,
+    TraceId,
+}
+
+impl EventField {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ts => "ts",
+            Self::Service => "service",
+            Self::EventId => "event_id",
+            Self::Tenant => "tenant",
+            Self::Route => "route",
+            Self::Method => "method",
+            Self::Status => "status",
+            Self::Ok => "ok",
+            Self::LatencyUs => "latency_us",
+            Self::Version => "version",
+            Self::Environment => "environment",
+            Self::Region => "region",
+            Self::TraceId => "trace_id",
+        }
+    }
+}
+
+/// A field and how its text becomes a value.
+#[derive(Debug)]
+pub enum Target {
+    Ts(TimeFormat),
+    /// The power of ten that leads to microseconds.
+    LatencyUs {
+        shift: i32,
+        unit: String,
+    },
+    Status,
+    Ok,
+    Label {
+        field: EventField,
+        write: fn(&mut Request<'static>, Cow<'static, str>),
+    },
+}
+
+impl Target {
+    pub const fn field(&self) -> EventField {
+        match self {
+            Self::Ts(_) => EventField::Ts,
+            Self::LatencyUs { .. } => EventField::LatencyUs,
+            Self::Status => EventField::Status,
+            Self::Ok => EventField::Ok,
+            Self::Label { field, .. } => *field,
+        }
+    }
+
+    pub const fn label(field: EventField, write: fn(&mut Request<'static>, Cow<'static, str>)) -> Self {
+        Self::Label { field, write }
+    }
+
+    /// Writes the field. The error ends a sentence that starts with the text: "is not …; expected …".
+    pub fn set(&self, request: &mut Request<'static>, text: &str) -> Result<(), String> {
+        match self {
+            Self::Ts(format) => request.ts = format.read(text.trim_ascii())?,
+            Self::LatencyUs { shift, unit } => request.latency_us = Some(latency_us(text.trim_ascii(), *shift, unit)?),
+            Self::Status => request.status = Some(status(text.trim_ascii())?),
+            Self::Ok => request.ok = Some(flag(text.trim_ascii())?),
+            Self::Label { field, write } => write(request, checked_label(*field, text)?),
+        }
+        Ok(())
+    }
+}
+
+fn latency_us(text: &str, shift: i32, unit: &str) -> Result<u64, String> {
+    let number =
+        Decimal::parse(text).ok_or_else(|| format!("is not a decimal number; expected a duration in {unit}"))?;
+    if number.is_negative() {
+        return Err(format!("is negative; expected a duration in {unit}"));
+    }
+    (number.rounded(shift).filter(|us| *us <= LATENCY_US_MAX))
+        .map(|us| us as u64)
+        .ok_or_else(|| format!("is more than {LATENCY_US_MAX} us (407 days); expected a duration in {unit}"))
+}
+
+fn status(text: &str) -> Result<u16, String> {
+    (text.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|status| i128::from(*status) <= STATUS_MAX)
+        .ok_or_else(|| format!("is not a status; expected an integer from 0 to {STATUS_MAX}"))
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("is neither true nor false; translate other words with `map`".to_owned()),
+    }
+}
+
+fn checked_label(field: EventField, text: &str) -> Result<Cow<'static, str>, String> {
+    if text.len() > LABEL_BYTES_MAX {
+        return Err(format!("is {} bytes long; expected at most {LABEL_BYTES_MAX}", text.len()));
+    }
+    if field == EventField::Service && text.is_empty() {
+        return Err("is empty; expected the name of a service".to_owned());
+    }
+    Ok(Cow::Owned(text.to_owned()))
+}
+
+/// How one value is read from a row, whatever it is for.
+#[derive(Debug)]
+pub struct Reading {
+    pub slot: usize,
+    /// As in a sentence: "column `took`".
+    pub place: String,
+    pub null_values: Vec<String>,
+    pub optional: bool,
+    pub table: Option<BTreeMap<String, String>>,
+}
+
+impl Reading {
+    /// The text after translation, or `None` where it is absent and may be.
+    pub fn text<'v>(&'v self, values: &'v [Value<'_>]) -> Result<Option<&'v str>, String> {
+        let text = match &values[self.slot] {
+            Value::Absent => return self.absent("is absent"),
+            Value::NotText(what) => return Err(format!("{} is {what}; expected a plain value", self.place)),
+            Value::Text(text) => text.as_ref(),
+        };
+        if self.null_values.iter().any(|null| null == text) {
+            return self.absent(&format!("is `{text}`, which stands for no value"));
+        }
+        match &self.table {
+            None => Ok(Some(text)),
+            Some(table) => match table.get(text) {
+                Some(translated) => Ok(Some(translated)),
+                None => {
+                    let known = crate::invalid::listed(table.keys().map(String::as_str));
+                    Err(format!(
+                        "{} is `{}`, which `map` doesn't translate; expected one of {known}",
+                        self.place,
+                        head(text)
+                    ))
+                }
+            },
+        }
+    }
+
+    fn absent(&self, how: &str) -> Result<Option<&'static str>, String> {
+        if self.optional { Ok(None) } else { Err(format!("{} {how}; expected a value in every row", self.place)) }
+    }
+}
+
+/// The beginning of a text, for sentences. Whole rows stand in dead letters anyway.
+pub fn head(text: &str) -> Cow<'_, str> {
+    const CHARS_MAX: usize = 60;
+    match text.char_indices().nth(CHARS_MAX) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use streamgauge_events::EventTime;
+
+    use super::*;
+
+    fn check(target: &Target, table: &[(&str, Result<&str, &str>)]) {
+        for (text, expected) in table {
+            let mut request = Request::new(EventTime(0), "s");
+            match (target.set(&mut request, text), expected) {
+                (Ok(()), Ok(json)) => assert_eq!(String::from_utf8_lossy(&request.to_json()), *json, "{text}"),
+                (Err(problem), Err(part)) => assert!(problem.contains(part), "{text}: {problem}"),
+                (actual, _) => panic!("{text}: {actual:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn latencies_are_exact_and_bounded() {
+        let table = [
+            (("s", 6), "2.365", Ok(r#"{"ts":0,"service":"s","latency_us":2365000}"#)),
+            (("s", 6), "0.24062500000000003", Ok(r#"{"ts":0,"service":"s","latency_us":240625}"#)),
+            (("ms", 3), "0.0005", Ok(r#"{"ts":0,"service":"s","latency_us":0}"#)),
+            (("ms", 3), "0.0015", Ok(r#"{"ts":0,"service":"s","latency_us":2}"#)),
+            (("us", 0), "35184372088832", Ok(r#"{"ts":0,"service":"s","latency_us":35184372088832}"#)),
+            (("us", 0), "35184372088833", Err("407 days")),
+            (("ns", -3), "2500", Ok(r#"{"ts":0,"service":"s","latency_us":2}"#)),
+            (("ms", 3), "-0.1", Err("is negative; expected a duration in ms")),
+            (("ms", 3), "NaN", Err("is not a decimal number; expected a duration in ms")),
+            (("ms", 3), "1e300", Err("407 days")),
+        ];
+        for ((unit, shift), text, expected) in table {
+            check(&Target::LatencyUs { shift, unit: unit.to_owned() }, &[(text, expected)]);
+        }
+    }
+
+    #[test]
+    fn statuses_and_flags() {
+        check(
+            &Target::Status,
+            &[
+                ("200", Ok(r#"{"ts":0,"service":"s","status":200}"#)),
+                (" 0 ", Ok(r#"{"ts":0,"service":"s","status":0}"#)),
+                ("1000", Err("from 0 to 999")),
+                ("-1", Err("from 0 to 999")),
+                ("200.5", Err("from 0 to 999")),
+                ("", Err("from 0 to 999")),
+                ("99999999999999999999", Err("from 0 to 999")),
+            ],
+        );
+        check(
+            &Target::Ok,
+            &[
+                ("true", Ok(r#"{"ts":0,"service":"s","ok":true}"#)),
+                ("false", Ok(r#"{"ts":0,"service":"s","ok":false}"#)),
+                ("1", Err("`map`")),
+            ],
+        );
+    }
+
+    #[test]
+    fn labels_are_bounded() {
+        let service = Target::label(EventField::Service, |request, text| request.service = text);
+        let long = "x".repeat(LABEL_BYTES_MAX + 1);
+        check(
+            &service,
+            &[
+                ("shop", Ok(r#"{"ts":0,"service":"shop"}"#)),
+                ("", Err("is empty")),
+                (&long, Err("is 513 bytes long; expected at most 512")),
+            ],
+        );
+    }
+
+    #[test]
+    fn absent_null_and_translated_values() {
+        let reading = |optional, table: &[(&str, &str)]| Reading {
+            slot: 0,
+            place: "column `c`".to_owned(),
+            null_values: vec!["-".to_owned()],
+            optional,
+            table: (!table.is_empty())
+                .then(|| table.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect()),
+        };
+        let text = |text: &'static str| Value::Text(Cow::Borrowed(text));
+        let (strict, optional) = (reading(false, &[]), reading(true, &[("Y", "true"), ("N", "false")]));
+        assert_eq!(strict.text(&[text("a")]), Ok(Some("a")));
+        assert_eq!(strict.text(&[Value::Absent]).unwrap_err(), "column `c` is absent; expected a value in every row");
+        assert_eq!(
+            strict.text(&[text("-")]).unwrap_err(),
+            "column `c` is `-`, which stands for no value; expected a value in every row"
+        );
+        assert_eq!(optional.text(&[Value::Absent]), Ok(None));
+        assert_eq!(optional.text(&[text("-")]), Ok(None));
+        assert_eq!(optional.text(&[text("Y")]), Ok(Some("true")));
+        assert_eq!(
+            optional.text(&[text("y")]).unwrap_err(),
+            "column `c` is `y`, which `map` doesn't translate; expected one of `N`, `Y`"
+        );
+        assert_eq!(
+            optional.text(&[Value::NotText("an array")]).unwrap_err(),
+            "column `c` is an array; expected a plain value"
+        );
+    }
+}

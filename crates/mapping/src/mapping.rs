@@ -1,0 +1,93 @@
+//! A mapping file, checked and ready for use: which value of a row goes where, and how.
+
+use std::path::Path;
+
+use regex_lite::Regex;
+use streamgauge_events::Request;
+
+use crate::check::Checker;
+use crate::convert::{Reading, Target};
+use crate::definition::parse;
+use crate::expand::ExpandPlan;
+use crate::invalid::MappingError;
+use crate::row_json::Node;
+
+/// How the rows of a file are turned into events. One mapping serves many files.
+#[derive(Debug)]
+pub struct Mapping {
+    pub(crate) file: String,
+    pub(crate) rows: RowPlan,
+    /// The places that values come from, by slot: column names, pointers or groups.
+    pub(crate) places: Vec<String>,
+    /// An event with the constants in it.
+    pub(crate) template: Request<'static>,
+    pub(crate) fields: Vec<(Target, Reading)>,
+    pub(crate) expand: Option<ExpandPlan>,
+}
+
+/// What kind of rows a mapping reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Csv,
+    JsonLines,
+    Combined,
+    Lines,
+}
+
+impl Format {
+    pub(crate) const NAMES: [(&'static str, Self); 4] =
+        [("csv", Self::Csv), ("jsonl", Self::JsonLines), ("combined", Self::Combined), ("lines", Self::Lines)];
+
+    /// The key that says where in a row of this format a value stands.
+    pub(crate) const fn place_key(self) -> &'static str {
+        match self {
+            Self::Csv => "column",
+            Self::JsonLines => "pointer",
+            Self::Combined | Self::Lines => "group",
+        }
+    }
+
+    /// Texts that stand for no value unless a field says otherwise.
+    pub(crate) fn null_values(self) -> Vec<String> {
+        let texts: &[&str] = match self {
+            Self::Csv | Self::Lines => &[""],
+            Self::JsonLines => &[],
+            Self::Combined => &["-", ""],
+        };
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum RowPlan {
+    Csv { delimiter: u8, header_rows: u64, columns: Option<Vec<String>> },
+    JsonLines(Node),
+    Combined { parts: Vec<usize> },
+    Lines { pattern: Regex, groups: Vec<usize> },
+}
+
+impl Mapping {
+    /// Reads and checks a mapping file.
+    pub fn open(path: &Path) -> Result<Self, MappingError> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::from_yaml(&file, &text),
+            Err(source) => Err(MappingError::NotReadable { file, source }),
+        }
+    }
+
+    /// `file` is the name that mistakes are reported with.
+    pub fn from_yaml(file: &str, text: &str) -> Result<Self, MappingError> {
+        let definition = parse(file, text)?;
+        Ok(Checker::new(file, &definition)?.mapping(&definition)?)
+    }
+
+    pub fn format(&self) -> Format {
+        match self.rows {
+            RowPlan::Csv { .. } => Format::Csv,
+            RowPlan::JsonLines(_) => Format::JsonLines,
+            RowPlan::Combined { .. } => Format::Combined,
+            RowPlan::Lines { .. } => Format::Lines,
+        }
+    }
+}
