@@ -155,6 +155,7 @@ impl<'f> Checker<'f> {
         if let (Some(constant), None, None, None) = (&field.constant, &field.column, &field.pointer, &field.group) {
             self.check_value(&format!("{path}.constant"), target, constant, template)?;
             let idle = field.map.as_ref().map(|map| ("map", map.referenced));
+            let idle = idle.or(field.extract.as_ref().map(|extract| ("extract", extract.referenced)));
             let idle = idle.or(field.optional.as_ref().map(|optional| ("optional", optional.referenced)));
             return match idle {
                 None => Ok(None),
@@ -176,6 +177,7 @@ impl<'f> Checker<'f> {
             place,
             null_values: field.null_values.clone().unwrap_or_else(|| self.format.null_values()),
             optional: field.optional.as_ref().is_some_and(|optional| optional.value),
+            extract: self.extract(path, field)?,
             table: self.table(path, target, field)?,
         }))
     }
@@ -295,7 +297,14 @@ impl<'f> Checker<'f> {
                 self.source.invalid(scale, &path, "a decimal number above 0", "For a percentage write `scale: 0.01`.")
             })?,
         };
-        let reading = Reading { slot, place, null_values: self.format.null_values(), optional: false, table: None };
+        let reading = Reading {
+            slot,
+            place,
+            null_values: self.format.null_values(),
+            extract: None,
+            optional: false,
+            table: None,
+        };
         Ok(Amount { name: path, reading, scale })
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
 use serde::Deserialize;
 use streamgauge_events::Request;
 use streamgauge_events::request::{LABEL_BYTES_MAX, LATENCY_US_MAX, STATUS_MAX};
@@ -139,6 +140,8 @@ pub struct Reading {
     /// As in a sentence: "column `took`".
     pub place: String,
     pub null_values: Vec<String>,
+    /// What of the text counts: its first group, or all that it matches.
+    pub extract: Option<Regex>,
     pub optional: bool,
     pub table: Option<BTreeMap<String, String>>,
 }
@@ -154,6 +157,13 @@ impl Reading {
         if self.null_values.iter().any(|null| null == text) {
             return self.absent(&format!("is `{text}`, which stands for no value"));
         }
+        let text = match &self.extract {
+            None => text,
+            Some(pattern) => match first_group(pattern, text) {
+                Some(part) => part,
+                None => return self.absent(&format!("is `{}`, without a match of `{pattern}`", head(text))),
+            },
+        };
         match &self.table {
             None => Ok(Some(text)),
             Some(table) => match table.get(text) {
@@ -173,6 +183,13 @@ impl Reading {
     fn absent(&self, how: &str) -> Result<Option<&'static str>, String> {
         if self.optional { Ok(None) } else { Err(format!("{} {how}; expected a value in every row", self.place)) }
     }
+}
+
+fn first_group<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {
+    if pattern.captures_len() == 1 {
+        return pattern.find(text).map(|found| found.as_str());
+    }
+    pattern.captures(text)?.get(1).map(|group| group.as_str())
 }
 
 /// The beginning of a text, for sentences. Whole rows stand in dead letters anyway.
@@ -264,6 +281,7 @@ mod tests {
             slot: 0,
             place: "column `c`".to_owned(),
             null_values: vec!["-".to_owned()],
+            extract: None,
             optional,
             table: (!table.is_empty())
                 .then(|| table.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect()),
@@ -287,5 +305,15 @@ mod tests {
             optional.text(&[Value::NotText("an array")]).unwrap_err(),
             "column `c` is an array; expected a plain value"
         );
+        for (pattern, expected) in
+            [("^/[^/]*", Ok("/a")), ("^/[^/]*/(.)", Ok("b")), ("^x", Err("without a match of `^x`"))]
+        {
+            let extracting = Reading { extract: Regex::new(pattern).ok(), ..reading(false, &[]) };
+            match (extracting.text(&[text("/a/bc")]), expected) {
+                (Ok(actual), Ok(part)) => assert_eq!(actual, Some(part), "{pattern}"),
+                (Err(problem), Err(part)) => assert!(problem.contains(part), "{problem}"),
+                (actual, _) => panic!("{pattern}: {actual:?}"),
+            }
+        }
     }
 }

@@ -42,6 +42,7 @@ pub struct FieldDefinition {
     pub pointer: Option<Spanned<String>>,
     pub group: Option<Spanned<String>>,
     pub constant: Option<Spanned<String>>,
+    pub extract: Option<Spanned<String>>,
     pub unit: Option<Spanned<String>>,
     pub format: Option<Spanned<String>>,
     pub timezone: Option<Spanned<String>>,
