@@ -1,0 +1,50 @@
+//! The table of commands. Each lives in the module of its name.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Exact, auditable SLIs from the events that you already send to Kafka.
+#[derive(Parser)]
+#[command(name = "streamgauge", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print a completion script: add it to your shell's completions
+    Completions {
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page in roff
+    #[command(hide = true)]
+    Man,
+}
+
+/// Bad usage, bad configuration, bad definitions.
+pub const EXIT_USAGE: u8 = 2;
+
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            anstream::eprintln!("streamgauge: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "streamgauge", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! sli.windows → windows of any length, and the audit of the ledger
