@@ -182,6 +182,14 @@ impl<'f> Checker<'f> {
         }))
     }
 
+    fn extract(&self, path: &str, field: &FieldDefinition) -> Checked<Option<Regex>> {
+        let Some(pattern) = &field.extract else { return Ok(None) };
+        Regex::new(&pattern.value).map(Some).map_err(|error| {
+            let remedy = format!("As it stands: {error}.");
+            self.source.invalid(pattern, &format!("{path}.extract"), "a regular expression", &remedy)
+        })
+    }
+
     fn table(&self, path: &str, target: &Target, field: &FieldDefinition) -> Checked<Option<BTreeMap<String, String>>> {
         let Some(map) = &field.map else { return Ok(None) };
         let mut scratch = Request::new(EventTime(0), "");
