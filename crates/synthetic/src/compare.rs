@@ -1,5 +1,6 @@
 //! Truth against results: every difference, told so that one can go and look.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -21,6 +22,33 @@ pub struct Observed {
     /// Of no meaning where there are no buckets; so is `max_us`.
     pub min_us: u64,
     pub max_us: u64,
+}
+
+/// Renames the series of results and adds up what then is one cell, as [`Truth::folded`] does with the truth.
+pub fn fold(observed: impl IntoIterator<Item = Observed>, rename: impl Fn(&Series) -> Series) -> Vec<Observed> {
+    let mut cells: BTreeMap<(i64, Series), (Observed, BTreeMap<u64, u64>)> = BTreeMap::new();
+    for mut cell in observed {
+        cell.series = rename(&cell.series);
+        let incoming = std::mem::take(&mut cell.buckets);
+        let buckets = match cells.entry((cell.pane_us, cell.series.clone())) {
+            Entry::Vacant(place) => &mut place.insert((cell, BTreeMap::new())).1,
+            Entry::Occupied(place) => {
+                let (sum, buckets) = place.into_mut();
+                if !incoming.is_empty() {
+                    sum.min_us = if buckets.is_empty() { cell.min_us } else { sum.min_us.min(cell.min_us) };
+                    sum.max_us = if buckets.is_empty() { cell.max_us } else { sum.max_us.max(cell.max_us) };
+                }
+                sum.n += cell.n;
+                sum.failed += cell.failed;
+                sum.sum_us += cell.sum_us;
+                buckets
+            }
+        };
+        for (lower_us, count) in incoming {
+            *buckets.entry(lower_us).or_default() += count;
+        }
+    }
+    cells.into_values().map(|(cell, buckets)| Observed { buckets: buckets.into_iter().collect(), ..cell }).collect()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -113,6 +113,28 @@ impl Truth {
         self.panes.entry(pane).or_default().entry(facts.series).or_default().count(facts);
     }
 
+    /// The same truth over fewer series, say whole services: every series is renamed, and what then has one name is added
+    /// up. Where the stages fold series at a bound, results can be judged only so.
+    pub fn folded(&self, rename: impl Fn(&Series) -> Series) -> Self {
+        let mut index: BTreeMap<Series, u32> = BTreeMap::new();
+        let mut folded = Self { series: Vec::new(), panes: BTreeMap::new(), ..self.clone() };
+        let renamed: Vec<u32> = (self.series.iter())
+            .map(|series| {
+                *index.entry(rename(series)).or_insert_with_key(|series| {
+                    folded.series.push(series.clone());
+                    folded.series.len() as u32 - 1
+                })
+            })
+            .collect();
+        for (pane_us, cells) in &self.panes {
+            let pane = folded.panes.entry(*pane_us).or_default();
+            for (series, cell) in cells {
+                pane.entry(renamed[*series as usize]).or_default().add(cell);
+            }
+        }
+        folded
+    }
+
     pub fn records(&self) -> u64 {
         self.partitions.iter().map(|partition| partition.records).sum()
     }
@@ -161,10 +183,25 @@ impl Cell {
         self.min_us = if self.buckets.is_empty() { latency_us } else { self.min_us.min(latency_us) };
         self.max_us = self.max_us.max(latency_us);
         self.sum_us += latency_us;
-        let lower = bucket_lower_us(latency_us);
+        self.add_to_bucket(bucket_lower_us(latency_us), 1);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.n += other.n;
+        self.failed += other.failed;
+        if other.buckets.is_empty() {
+            return;
+        }
+        self.min_us = if self.buckets.is_empty() { other.min_us } else { self.min_us.min(other.min_us) };
+        self.max_us = self.max_us.max(other.max_us);
+        self.sum_us += other.sum_us;
+        other.buckets.iter().for_each(|(lower, count)| self.add_to_bucket(*lower, *count));
+    }
+
+    fn add_to_bucket(&mut self, lower: u64, count: u64) {
         match self.buckets.binary_search_by_key(&lower, |(lower, _)| *lower) {
-            Ok(found) => self.buckets[found].1 += 1,
-            Err(place) => self.buckets.insert(place, (lower, 1)),
+            Ok(found) => self.buckets[found].1 += count,
+            Err(place) => self.buckets.insert(place, (lower, count)),
         }
     }
 }

@@ -21,6 +21,27 @@ fn every_example_is_a_scenario_named_after_its_file() {
     assert!(Scenario::BUILT_IN.iter().all(|name| names.iter().any(|known| known == name)));
 }
 
+/// The page's own scenarios are valid, and it explains every field that they use.
+#[test]
+fn the_page_shows_scenarios_that_work() {
+    let page = include_str!("../../../docs/scenarios.md");
+    let mut blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    let (smallest, everything) = (blocks.next().unwrap_or_default(), blocks.next().unwrap_or_default());
+    assert_eq!(smallest.trim(), SMALL.trim());
+    let scenario = Scenario::from_yaml(everything).expect("the page's scenario is valid");
+    assert_eq!(Generator::new(&scenario, 1).take(100).count(), 100);
+    let (_, explained) = page.split_once("## The whole").expect("the page has its tables");
+    let words = everything.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
+    for key in words.filter_map(|word| word.strip_suffix(':')).filter(|key| !["name", "share"].contains(key)) {
+        let named = [format!("`{key}`"), format!("broken.{key}`"), format!("disorder.{key}`")];
+        assert!(
+            ["disorder", "broken", "services", "faults", "delay_secs_min"].contains(&key)
+                || named.iter().any(|name| explained.contains(name)),
+            "{key} is not explained"
+        );
+    }
+}
+
 #[test]
 fn the_shop_day_is_what_its_page_says() {
     let scenario = Scenario::built_in("shop-day").expect("it is valid");

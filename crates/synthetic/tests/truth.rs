@@ -6,7 +6,7 @@ use expect_test::expect;
 use serde_json::Value;
 use streamgauge_events::Reason;
 use streamgauge_synthetic::{
-    Generated, Generator, Manifest, Observed, Scenario, Series, Truth, TruthParameters, Until,
+    Generated, Generator, Manifest, Observed, Scenario, Series, Truth, TruthParameters, Until, compare,
 };
 
 const MINUTE_US: i64 = 60_000_000;
@@ -242,6 +242,32 @@ fn every_mistake_is_a_difference() {
           and 47 more
     "#]]
     .assert_eq(&report);
+}
+
+/// Whole services, and everything: the truth and the results are folded alike, also where results hold `__other__`.
+#[test]
+fn folded_results_are_judged_by_a_folded_truth() {
+    let truth = deliver(Generator::new(&bad_input(), 9).with_until(Until::Events(20_000))).truth;
+    let service = |series: &Series| Series { route: String::new(), version: String::new(), ..series.clone() };
+    let all = |_: &Series| Series {
+        tenant: String::new(),
+        service: String::new(),
+        route: String::new(),
+        version: String::new(),
+    };
+    let mut bounded = perfect(&truth);
+    let rare = bounded.iter_mut().filter(|cell| cell.series.route.ends_with('7'));
+    rare.for_each(|cell| cell.series.route = "__other__".to_owned());
+    assert!(!truth.compare(bounded.clone(), &truth.dead_letters, 1).is_clean());
+    for (name, rename, series) in
+        [("services", &service as &dyn Fn(&Series) -> Series, 2), ("everything", &all as &dyn Fn(&Series) -> Series, 1)]
+    {
+        let folded = truth.folded(rename);
+        assert_eq!(folded.series.len(), series, "{name}");
+        let comparison = folded.compare(compare::fold(bounded.clone(), rename), &truth.dead_letters, 5);
+        assert!(comparison.is_clean(), "{name}: {comparison}");
+        assert_eq!(comparison.events_observed, truth.counted(), "{name}");
+    }
 }
 
 /// A whole shop day: its size, and each planted fault seen in the truth against the hour before.
