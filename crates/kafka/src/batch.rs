@@ -1,0 +1,219 @@
+//! Many records per call, without copies: the one module that speaks to librdkafka directly.
+//!
+//! rdkafka hands over records one at a time, each through an event of its own; that costs two to three times the CPU of
+//! `rd_kafka_consume_batch_queue`. All partition queues are forwarded to one queue, and batches are taken from it. The
+//! consumer's own queue carries everything else (rebalances, errors) and must still be polled.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::time::Duration;
+use std::{ptr, slice};
+
+use rdkafka::ClientConfig;
+use rdkafka::bindings::{self as ffi, rd_kafka_message_t, rd_kafka_queue_t, rd_kafka_resp_err_t};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+/// A consumer, and the queue that its partitions' records arrive in.
+pub struct BatchConsumer<C: ConsumerContext + 'static> {
+    // Before `consumer`: fields are dropped in this order, and destroying a client waits for ever while a queue made
+    // for it still exists.
+    queue: Queue,
+    consumer: BaseConsumer<C>,
+}
+
+struct Queue {
+    handle: *mut rd_kafka_queue_t,
+    /// Room for one batch. Holds messages only while a [`Batch`] borrows it.
+    messages: Vec<*mut rd_kafka_message_t>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread, and `messages` is empty whenever the value can be moved (a
+// `Batch`, which fills it, borrows it mutably).
+unsafe impl Send for Queue {}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from rd_kafka_queue_new, is owned by us, and is destroyed here only.
+        unsafe { ffi::rd_kafka_queue_destroy(self.handle) }
+    }
+}
+
+/// What a partition's queue holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Fetched<'a> {
+    Record {
+        topic: &'a str,
+        partition: i32,
+        offset: i64,
+        /// Milliseconds since the Unix epoch, as the log has it.
+        timestamp_ms: Option<i64>,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+    },
+    /// Also `_PARTITION_EOF`, where `offset` is the position behind everything readable.
+    Error { topic: &'a str, partition: i32, offset: i64, code: RDKafkaErrorCode },
+}
+
+/// Messages that go back to librdkafka when this is dropped, also on a panic.
+pub struct Batch<'a> {
+    messages: &'a mut Vec<*mut rd_kafka_message_t>,
+}
+
+impl<C: ConsumerContext + 'static> BatchConsumer<C> {
+    pub fn new(config: &ClientConfig, context: C) -> KafkaResult<Self> {
+        let consumer: BaseConsumer<C> = config.create_with_context(context)?;
+        // SAFETY: the client is alive; the new queue is destroyed before it (see the order of the fields).
+        let handle = unsafe { ffi::rd_kafka_queue_new(consumer.client().native_ptr()) };
+        assert!(!handle.is_null(), "rd_kafka_queue_new only allocates memory");
+        Ok(Self { queue: Queue { handle, messages: Vec::new() }, consumer })
+    }
+
+    pub fn consumer(&self) -> &BaseConsumer<C> {
+        &self.consumer
+    }
+
+    /// Makes a partition's records arrive in our queue. To be called before the partition is assigned: what was fetched
+    /// earlier would stay in the consumer's own queue. Answers whether such a partition can exist.
+    pub fn forward(&self, topic: &str, partition: i32) -> bool {
+        let Ok(topic) = CString::new(topic) else { return false };
+        // SAFETY: client and queue are alive, and `topic` outlives the calls. The handle that get_partition gives is ours
+        // to destroy; the forwarding itself stays and holds a reference to our queue.
+        unsafe {
+            let source = ffi::rd_kafka_queue_get_partition(self.consumer.client().native_ptr(), topic.as_ptr(), partition);
+            if source.is_null() {
+                return false;
+            }
+            ffi::rd_kafka_queue_forward(source, self.queue.handle);
+            ffi::rd_kafka_queue_destroy(source);
+        }
+        true
+    }
+
+    /// Takes up to `max` messages. Waits until that many are there or `timeout` has passed, so to wait for the next
+    /// record ask for one.
+    pub fn fetch(&mut self, timeout: Duration, max: usize) -> Batch<'_> {
+        let messages = &mut self.queue.messages;
+        debug_assert!(messages.is_empty());
+        messages.reserve(max);
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is alive, and there is room for `max` pointers. librdkafka writes the first `taken` of them
+        // (-1 is an error, and none), each a message that is ours to destroy; only those become part of the vector.
+        unsafe {
+            let taken =
+                ffi::rd_kafka_consume_batch_queue(self.queue.handle, timeout_ms, messages.as_mut_ptr(), max);
+            messages.set_len(usize::try_from(taken).unwrap_or(0));
+        }
+        Batch { messages }
+    }
+
+    /// The generation of the group that the consumer believes to be in; `None` outside of one.
+    pub fn generation(&self) -> Option<i32> {
+        // SAFETY: the client is alive; the metadata is ours, read before it is destroyed, and null without a group.
+        let generation = unsafe {
+            let metadata = ffi::rd_kafka_consumer_group_metadata(self.consumer.client().native_ptr());
+            if metadata.is_null() {
+                return None;
+            }
+            let generation = ffi::rd_kafka_consumer_group_metadata_generation_id(metadata);
+            ffi::rd_kafka_consumer_group_metadata_destroy(metadata);
+            generation
+        };
+        (generation >= 0).then_some(generation)
+    }
+}
+
+impl Batch<'_> {
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Fetched<'_>> {
+        // SAFETY: every pointer is a live message until this batch is dropped, and what is read from it borrows the batch.
+        self.messages.iter().map(|message| unsafe { fetched(&**message) })
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        for message in self.messages.drain(..) {
+            // SAFETY: each message is ours, is destroyed once, and nothing borrows it any more.
+            unsafe { ffi::rd_kafka_message_destroy(message) }
+        }
+    }
+}
+
+/// # Safety
+/// `message` must come from librdkafka and stay alive as long as the result.
+unsafe fn fetched(message: &rd_kafka_message_t) -> Fetched<'_> {
+    let topic = if message.rkt.is_null() {
+        ""
+    } else {
+        // SAFETY: a message holds a reference to its topic, whose name is a C string (Kafka allows ASCII only).
+        unsafe { CStr::from_ptr(ffi::rd_kafka_topic_name(message.rkt)) }.to_str().unwrap_or("")
+    };
+    let rd_kafka_message_t { partition, offset, .. } = *message;
+    if message.err != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Fetched::Error { topic, partition, offset, code: message.err.into() };
+    }
+    // SAFETY: the message is alive; the type of the timestamp is not asked for.
+    let timestamp_ms = unsafe { ffi::rd_kafka_message_timestamp(message, ptr::null_mut()) };
+    Fetched::Record {
+        topic,
+        partition,
+        offset,
+        timestamp_ms: (timestamp_ms >= 0).then_some(timestamp_ms),
+        // SAFETY: pointer and length describe memory of the message; a null pointer is "none".
+        key: unsafe { bytes(message.key.cast(), message.key_len) },
+        // SAFETY: as above.
+        value: unsafe { bytes(message.payload.cast(), message.len) },
+    }
+}
+
+/// # Safety
+/// Unless null, `start` must point to `len` bytes that stay alive and unchanged as long as the result.
+unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: the caller's promise.
+    (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, len) })
+}
+
+/// One element of an offset fetch. Unlike rdkafka's accessor this one survives metadata that is not UTF-8, which any
+/// other program may have committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommittedElement {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub metadata: String,
+    pub error: Option<RDKafkaErrorCode>,
+}
+
+pub fn committed_elements(list: &TopicPartitionList) -> Vec<CommittedElement> {
+    // SAFETY: the list owns `cnt` initialised elements (`elems` is null only if there are none), whose strings and
+    // metadata live as long as it does; everything is copied out before the borrow ends.
+    unsafe {
+        let native = &*list.ptr();
+        let count = usize::try_from(native.cnt).unwrap_or(0);
+        if count == 0 {
+            return Vec::new();
+        }
+        slice::from_raw_parts(native.elems, count)
+            .iter()
+            .map(|element| CommittedElement {
+                topic: CStr::from_ptr(element.topic).to_string_lossy().into_owned(),
+                partition: element.partition,
+                offset: element.offset,
+                metadata: bytes(element.metadata.cast(), element.metadata_size)
+                    .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+                    .unwrap_or_default(),
+                error: (element.err != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| element.err.into()),
+            })
+            .collect()
+    }
+}
