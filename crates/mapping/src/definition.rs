@@ -161,6 +161,15 @@ fn explained(source: &Source<'_>, text: &str, path: &str, error: &Error) -> Box<
         let expected = format!("one of {}", listed(known));
         return source.invalid_at(at, path, &format!("the unknown key `{name}`"), &expected, &remedy);
     }
+    if let Some(key) = message.strip_prefix("duplicate mapping key: ") {
+        let key = key.split_once(", ").map_or(key, |(key, _)| key);
+        return source.invalid_at(at, path, &format!("the key `{key}` again"), "each key once", "Remove one of them.");
+    }
+    let message = match message {
+        "expected mapping start" => "expected a block of keys",
+        "expected string scalar" => "expected a single text",
+        other => other,
+    };
     let remedy = "docs/mappings.md shows every key with an example.";
     source.invalid_at(at, path, &format!("`{line}`"), &format!("valid YAML of the right type ({message})"), remedy)
 }

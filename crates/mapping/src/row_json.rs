@@ -20,7 +20,7 @@ impl Node {
     /// The error says what is wrong with the pointer.
     pub fn insert(&mut self, pointer: &str, slot: usize) -> Result<(), String> {
         let Some(tokens) = pointer.strip_prefix('/') else {
-            return Err("a pointer starts with `/`".to_owned());
+            return Err("A pointer starts with `/`".to_owned());
         };
         let mut node = self;
         for token in tokens.split('/') {
