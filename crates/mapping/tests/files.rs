@@ -1,12 +1,12 @@
 //! Small files of every format through a mapping: what each row becomes.
 
-use std::io::{Cursor, Write as _};
+use std::io::{Cursor, Read, Write as _};
 use std::path::Path;
 
 use expect_test::{Expect, expect};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use streamgauge_mapping::{Counts, MappedFile, Mapping, MappingError, ROW_BYTES_MAX};
+use streamgauge_mapping::{Counts, MappedFile, MappedRecord, Mapping, MappingError, ROW_BYTES_MAX};
 
 fn mapping(body: &str) -> Mapping {
     let text = format!("apiVersion: streamgauge/v1\nkind: Mapping\nevent: requests\n{body}");
@@ -349,6 +349,41 @@ fn gzip_is_told_by_its_first_bytes_and_may_have_many_members() {
     let mut file = MappedFile::open(&path, &mapping).expect("a file that was just written");
     assert_eq!(file.by_ref().filter(|record| record.as_ref().is_ok_and(|record| record.event.is_ok())).count(), 3);
     assert_eq!((file.bytes_read(), file.bytes_total()), (packed.len() as u64, Some(packed.len() as u64)));
+}
+
+/// Gives one byte at a time, as a slow pipe may.
+struct Dribble(Cursor<Vec<u8>>);
+
+impl Read for Dribble {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let one = into.len().min(1);
+        self.0.read(&mut into[..one])
+    }
+}
+
+#[test]
+fn it_does_not_matter_in_what_pieces_a_file_arrives() {
+    fn outcomes(input: impl Read + Send + 'static, mapping: &Mapping) -> Vec<MappedRecord> {
+        let file = MappedFile::from_reader("input", input, mapping).expect("a header that fits");
+        file.map(|record| record.expect("memory can be read")).collect()
+    }
+    let mapping = mapping(CSV);
+    let plain = "\u{feff}time,service,took,outcome\r\n1,\"a\r\nb\",,good\r\n3,\"d\"\"\",,bad\n\n\"2,c,,good\n4,e,,bad";
+    let whole = outcomes(Cursor::new(plain.as_bytes().to_vec()), &mapping);
+    assert_eq!(
+        whole.iter().map(|record| (record.line, record.event.is_ok())).collect::<Vec<_>>(),
+        [(2, true), (4, false), (6, true)]
+    );
+    assert_eq!(outcomes(Dribble(Cursor::new(plain.as_bytes().to_vec())), &mapping), whole);
+    assert_eq!(outcomes(Dribble(Cursor::new(gzipped(plain))), &mapping), whole);
+}
+
+#[test]
+fn mappings_and_files_may_be_used_in_threads() {
+    fn sendable<T: Send>() {}
+    fn shareable<T: Send + Sync>() {}
+    sendable::<MappedFile<'_>>();
+    shareable::<Mapping>();
 }
 
 #[test]

@@ -105,3 +105,25 @@ fn the_minutes_of_nezha_become_their_requests() {
     let at_0403 = minutes[&1_661_140_980_000_000];
     assert_eq!(at_0403, (240, 484), "round(8.0667 x 60) requests, round(484 x 49.587%) good");
 }
+
+/// The number of events, the first `ts`, and the last.
+fn span(file: &str, mapping: &str) -> Option<(usize, i64, i64)> {
+    let (events, counts) = read(&data(file)?, &example(mapping));
+    assert_eq!(counts, Counts { rows: counts.rows, events: counts.rows, ..Counts::default() });
+    Some((events.len(), events[0].ts.0, events[events.len() - 1].ts.0))
+}
+
+#[test]
+fn other_sets_are_read_whole() {
+    let table = [
+        ("nezha/derived/2022-08-22_root_spans.csv.gz", "nezha_spans.yaml", 19_210, "first 1661140374.362982609"),
+        ("mooncake/conversation_trace.jsonl", "mooncake.yaml", 12_031, "first 2024-01-01T00:00:00Z"),
+        ("azure_llm_2023/data/AzureLLMInferenceTrace_conv.csv", "azure_llm.yaml", 19_366, "first 18:15:46.6805900"),
+    ];
+    let first_us = [1_661_140_374_362_983, 1_704_067_200_000_000, 1_700_158_546_680_590];
+    for ((file, mapping, rows, first), first_us) in table.into_iter().zip(first_us) {
+        let Some((events, first_ts, last_ts)) = span(file, mapping) else { continue };
+        assert_eq!((events, first_ts), (rows, first_us), "{file}, {first}");
+        assert!(last_ts > first_ts, "{file}");
+    }
+}
