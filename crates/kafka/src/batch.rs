@@ -92,6 +92,18 @@ impl<C: ConsumerContext + 'static> BatchConsumer<C> {
         true
     }
 
+    /// The offset behind the last record of a partition, as of its last fetch: no request is made. `None` before it.
+    pub fn log_end(&self, topic: &str, partition: i32) -> Option<i64> {
+        let topic = CString::new(topic).ok()?;
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client is alive, `topic` and both numbers outlive the call.
+        let error = unsafe {
+            let client = self.consumer.client().native_ptr();
+            ffi::rd_kafka_get_watermark_offsets(client, topic.as_ptr(), partition, &mut low, &mut high)
+        };
+        (error == ffi::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+    }
+
     /// Takes up to `max` messages. Waits until that many are there or `timeout` has passed, so to wait for the next
     /// record ask for one.
     pub fn fetch(&mut self, timeout: Duration, max: usize) -> Batch<'_> {

@@ -97,6 +97,12 @@ impl KafkaLog {
         self.consumer.as_ref().map_or(0, |consumer| consumer.consumer().context().errors())
     }
 
+    /// The offset behind the last record of a partition being read, as the client last heard: for the lag in metrics.
+    pub fn log_end(&self, source: Source) -> Option<Offset> {
+        let topic = self.inputs.get(usize::from(source.topic))?;
+        self.consumer.as_ref()?.log_end(topic, source.partition)
+    }
+
     fn consumer(&self) -> Result<&BatchConsumer<ConsumerEvents>, LogError> {
         self.consumer.as_ref().ok_or_else(|| LogError::Fatal("the group was left".to_owned()))
     }

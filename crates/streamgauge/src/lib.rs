@@ -2,3 +2,5 @@
 //! rule about what counts.
 
 pub mod cli;
+pub mod shell;
+pub mod sli;
