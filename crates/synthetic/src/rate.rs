@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use crate::check::Checks;
+use crate::check::number;
 use crate::latency::Quantiles;
 use crate::maths::cos_turns;
 use crate::random::SplitMix64;
@@ -74,25 +74,25 @@ impl Rate {
         (0..secs).map(|second| self.events_per_sec(second)).sum()
     }
 
-    pub(crate) fn check(&self, checks: &Checks) -> Result<(), ScenarioError> {
-        let rate = |path: &str, value: f64| checks.number(path, value, EVENTS_PER_SEC_MIN, EVENTS_PER_SEC_MAX);
+    pub(crate) fn check(&self) -> Result<(), ScenarioError> {
+        let rate = |path: &str, value: f64| number(path, value, EVENTS_PER_SEC_MIN, EVENTS_PER_SEC_MAX);
         match *self {
             Self::Constant { events_per_sec } => rate("rate.constant.events_per_sec", events_per_sec),
             Self::Diurnal { events_per_sec_mean, peak_to_trough_ratio, period_secs, .. } => {
                 rate("rate.diurnal.events_per_sec_mean", events_per_sec_mean)?;
-                checks.number("rate.diurnal.peak_to_trough_ratio", peak_to_trough_ratio, 1.0, 1000.0)?;
-                checks.number("rate.diurnal.period_secs", period_secs as f64, 1.0, 1e9)
+                number("rate.diurnal.peak_to_trough_ratio", peak_to_trough_ratio, 1.0, 1000.0)?;
+                number("rate.diurnal.period_secs", period_secs as f64, 1.0, 1e9)
             }
             Self::Burst { events_per_sec, burst_events_per_sec, burst_secs, every_secs } => {
                 rate("rate.burst.events_per_sec", events_per_sec)?;
                 rate("rate.burst.burst_events_per_sec", burst_events_per_sec)?;
-                checks.number("rate.burst.every_secs", every_secs as f64, 1.0, 1e9)?;
-                checks.number("rate.burst.burst_secs", burst_secs as f64, 0.0, every_secs as f64)
+                number("rate.burst.every_secs", every_secs as f64, 1.0, 1e9)?;
+                number("rate.burst.burst_secs", burst_secs as f64, 0.0, every_secs as f64)
             }
             Self::Ramp { events_per_sec_first, events_per_sec_last, ramp_secs } => {
                 rate("rate.ramp.events_per_sec_first", events_per_sec_first)?;
                 rate("rate.ramp.events_per_sec_last", events_per_sec_last)?;
-                checks.number("rate.ramp.ramp_secs", ramp_secs as f64, 1.0, 1e9)
+                number("rate.ramp.ramp_secs", ramp_secs as f64, 1.0, 1e9)
             }
         }
     }

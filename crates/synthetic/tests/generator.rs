@@ -180,6 +180,63 @@ fn shares_are_those_of_the_scenario() {
     }
 }
 
+/// What the steady scenario asks of traffic and failures: (service, share of traffic, share of failures).
+#[test]
+fn traffic_and_failures_are_split_as_weighted() {
+    let generator = Generator::new(&built_in("steady"), 14).with_until(Until::Events(300_000));
+    let series = generator.series().to_vec();
+    let mut counts: BTreeMap<String, (f64, f64, f64)> = BTreeMap::new();
+    for record in generator {
+        let of = &series[record.facts.series as usize];
+        let (n, failed, newer) = counts.entry(of.service.clone()).or_default();
+        *n += 1.0;
+        *failed += f64::from(u8::from(record.facts.failed));
+        *newer += f64::from(u8::from(["1.1.0", "3.5.0", "7.0.1"].contains(&of.version.as_str())));
+    }
+    let near = |count: f64, expected: f64| (count - expected).abs() < 5.0 * expected.sqrt();
+    for (service, traffic, failures) in
+        [("gateway", 4.0 / 7.0, 0.002), ("accounts", 2.0 / 7.0, 0.001), ("orders", 1.0 / 7.0, 0.004)]
+    {
+        let (n, failed, newer) = counts[service];
+        assert!(near(n, traffic * 300_000.0), "{service}: {n} requests");
+        assert!(near(failed, failures * n), "{service}: {failed} of {n} failed");
+        assert!(near(newer, n / 2.0), "{service}: {newer} of {n} on the newer version");
+    }
+}
+
+/// Without its faults a scenario gives the same bytes for every request that no fault touches.
+#[test]
+fn a_fault_changes_only_what_it_touches() {
+    let yaml = include_str!("../../../examples/scenarios/black-friday.yaml");
+    let (before, rest) = yaml.split_once("faults:").expect("the scenario has faults");
+    let (_, after) = rest.split_once("disorder:").expect("the scenario has disorder");
+    let parse = |yaml: &str| Scenario::from_yaml(yaml).expect("example scenarios are valid");
+    let (faulty, calm) = (parse(yaml), parse(&format!("{before}disorder:{after}")));
+    let planted = faulty.planted(faulty.start_us());
+    let touched = |generator: &Generator, record: &Generated| {
+        let service = &generator.series()[record.facts.series as usize].service;
+        planted.iter().any(|fault| {
+            (fault.start_us..fault.end_us).contains(&record.facts.ts_us)
+                && fault.service.as_ref().is_none_or(|name| name == service)
+        })
+    };
+    let untouched = |scenario: &Scenario| {
+        let mut generator = Generator::new(scenario, 15);
+        let mut records = Vec::new();
+        let mut all = 0;
+        while let Some(record) = generator.next() {
+            all += 1;
+            if !touched(&generator, &record) {
+                records.push(record);
+            }
+        }
+        (all, records)
+    };
+    let ((all_faulty, faulty), (all_calm, calm)) = (untouched(&faulty), untouched(&calm));
+    assert!(faulty == calm, "{} and {} records untouched", faulty.len(), calm.len());
+    assert!(all_faulty < all_calm && calm.len() < all_calm, "the faults must touch something");
+}
+
 /// Zipf: with exponent 0.9 over 100,000 customers the first is chosen 2^0.9 times as often as the second.
 #[test]
 fn keys_are_skewed_and_decide_the_partition() {
