@@ -192,13 +192,19 @@ fn first_group<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {
     pattern.captures(text)?.get(1).map(|group| group.as_str())
 }
 
-/// The beginning of a text, for sentences. Whole rows stand in dead letters anyway.
+/// The beginning of a text, for sentences, on one line. Whole rows stand in dead letters anyway.
 pub fn head(text: &str) -> Cow<'_, str> {
     const CHARS_MAX: usize = 60;
-    match text.char_indices().nth(CHARS_MAX) {
-        None => Cow::Borrowed(text),
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    let end = text.char_indices().nth(CHARS_MAX).map(|(end, _)| end);
+    if end.is_none() && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
     }
+    let mut shown = String::new();
+    for char in text[..end.unwrap_or(text.len())].chars() {
+        if char.is_control() { shown.extend(char.escape_default()) } else { shown.push(char) }
+    }
+    shown.push_str(if end.is_some() { "…" } else { "" });
+    Cow::Owned(shown)
 }
 
 #[cfg(test)]
@@ -273,6 +279,13 @@ mod tests {
                 (&long, Err("is 513 bytes long; expected at most 512")),
             ],
         );
+    }
+
+    #[test]
+    fn heads_fit_into_a_sentence() {
+        assert_eq!(head("a b"), "a b");
+        assert_eq!(head("a\nb\u{1b}"), "a\\nb\\u{1b}");
+        assert_eq!(head(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn map_row(
         Some(Fault::TooLong) => return Err(format!("the row is longer than {ROW_BYTES_MAX} bytes")),
         Some(Fault::OpenQuote) => {
             return Err(format!(
-                "a quote that this line opens is not closed within {ROW_BYTES_MAX} bytes; expected a closing quote"
+                "a quote that this line opens is not closed within {ROW_BYTES_MAX} bytes or the file; expected its end"
             ));
         }
         None => {}

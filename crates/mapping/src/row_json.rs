@@ -38,12 +38,21 @@ impl Node {
     /// The error says why the row is no JSON object.
     pub fn extract<'r>(&self, row: &'r str, values: &mut [Value<'r>]) -> Result<(), String> {
         let mut json = serde_json::Deserializer::from_str(row);
-        Seed { node: self, values, is_root: true }.deserialize(&mut json).map_err(|error| error.to_string())?;
-        json.end().map_err(|error| error.to_string())
+        Seed { node: self, values, is_root: true }.deserialize(&mut json).map_err(explained)?;
+        json.end().map_err(explained)
     }
 
     fn child(&self, name: &str) -> Option<usize> {
         self.children.iter().position(|(child, _)| child == name)
+    }
+}
+
+/// A row has one line, so only the byte in it tells something.
+fn explained(error: serde_json::Error) -> String {
+    let message = error.to_string();
+    match message.rsplit_once(" at line ") {
+        Some((what, _)) => format!("{what} at byte {}", error.column()),
+        None => message,
     }
 }
 
@@ -219,10 +228,10 @@ mod tests {
             ("/a", r#"{"a":{"b":1}}"#, r#"NotText("an object")"#),
             ("/a", r#"{"a":[1]}"#, r#"NotText("an array")"#),
             ("/a", r#"{"a":"\ud800"}"#, r#"NotText("a string with half of a surrogate pair")"#),
-            ("/a", r#"{"a":1,"a":2}"#, r#""a" stands twice at line 1 column 10"#),
-            ("/a", r#"{"a":1"#, "EOF while parsing an object at line 1 column 6"),
-            ("/a", r#"{"a":1} x"#, "trailing characters at line 1 column 9"),
-            ("/a", "[1]", "invalid type: sequence, expected a JSON object at line 1 column 0"),
+            ("/a", r#"{"a":1,"a":2}"#, r#""a" stands twice at byte 10"#),
+            ("/a", r#"{"a":1"#, "EOF while parsing an object at byte 6"),
+            ("/a", r#"{"a":1} x"#, "trailing characters at byte 9"),
+            ("/a", "[1]", "invalid type: sequence, expected a JSON object at byte 0"),
         ];
         for (pointer, row, expected) in table {
             assert_eq!(find(pointer, row), expected, "{pointer} in {row}");

@@ -1,5 +1,6 @@
 //! Small files of every format through a mapping: what each row becomes.
 
+use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Write as _};
 use std::path::Path;
 
@@ -88,7 +89,7 @@ fn each_bad_csv_row_is_one_rejection() {
         (b"1,\xff,1,good", "unmapped: service: column `service` is not UTF-8; expected a plain value"),
         (
             b"1,\"s,1,good",
-            "unmapped: a quote that this line opens is not closed within 1048576 bytes; expected a closing quote",
+            "unmapped: a quote that this line opens is not closed within 1048576 bytes or the file; expected its end",
         ),
         (b"-1,s,1,good", "unmapped: ts: column `time` is `-1`, which is not between the years 1970 and 9999"),
     ];
@@ -178,9 +179,9 @@ fields:
         expect![[r#"
             1 {"ts":1704067200000000,"service":"llm","status":200,"latency_us":2,"version":"3"}
             2 {"ts":1704067227482500,"service":"llm"}
-            4 unmapped: the row is not one JSON object: invalid type: sequence, expected a JSON object at line 1 column 0
-            5 unmapped: the row is not one JSON object: EOF while parsing an object at line 1 column 15
-            6 unmapped: the row is not one JSON object: "timestamp" stands twice at line 1 column 28
+            4 unmapped: the row is not one JSON object: invalid type: sequence, expected a JSON object at byte 0
+            5 unmapped: the row is not one JSON object: EOF while parsing an object at byte 15
+            6 unmapped: the row is not one JSON object: "timestamp" stands twice at byte 28
             7 unmapped: ts: pointer `/timestamp` is an object; expected a plain value
             8 unmapped: ts: pointer `/timestamp` is absent; expected a value in every row
             9 unmapped: status: pointer `/response/status` is `20.5`, which is not a status; expected an integer from 0 to 999
@@ -404,4 +405,69 @@ fn a_damaged_file_ends_with_an_error_behind_what_was_read() {
 fn a_missing_file_is_named() {
     let Err(error) = MappedFile::open(Path::new("no/such/file.csv"), &mapping(CSV)) else { panic!("no error") };
     assert!(error.to_string().starts_with("couldn't open no/such/file.csv: No such file"), "{error}");
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[test]
+fn every_row_of_any_garbage_has_one_outcome() {
+    let by_pattern = "format: lines\npattern: '(?<t>[0-9.e]+)'\nfields: { ts: { group: t, format: epoch_s }, service: { constant: s } }";
+    let json = "format: jsonl\nfields: { ts: { pointer: /t, format: epoch_s }, service: { constant: s } }";
+    let log = "format: combined\nfields: { ts: { group: bytes, format: epoch_s }, service: { group: remote_host } }";
+    let expanding = expanding("{ requests: { column: n }, good: { column: g }, spread: 1s }");
+    let no_header = expanding.replace("format: csv", "format: csv\ncsv: { header_rows: 0, columns: [t, n, g] }");
+    let words: [&[u8]; 20] = [
+        b"1",
+        b"20",
+        b"e9",
+        b".",
+        b"-",
+        b",",
+        b",",
+        b"\"",
+        b"\n",
+        b"\r\n",
+        b" ",
+        b"{\"t\":",
+        b"}",
+        b"[",
+        b"] \"",
+        b"\xff",
+        b"\\",
+        b"1,2,1\n",
+        b"\n{\"t\":1}\n",
+        b"\nh - - [t] \"GET / HTTP/1.0\" 200 1\n",
+    ];
+    let mut state = 11;
+    for body in [by_pattern, json, log, &no_header] {
+        let mapping = mapping(body);
+        let (mut events, mut rejected) = (0, 0);
+        for _ in 0..3_000 {
+            let length = next(&mut state) % 40;
+            let input: Vec<u8> =
+                (0..length).flat_map(|_| words[(next(&mut state) % 20) as usize].iter().copied()).collect();
+            let mut file = MappedFile::from_reader("input", Cursor::new(input.clone()), &mapping).expect("no header");
+            let mut outcomes = BTreeSet::new();
+            let mut bad = 0;
+            for record in file.by_ref().map(|record| record.expect("memory can be read")).take(100_000) {
+                outcomes.insert(record.line);
+                bad += u64::from(record.event.is_err());
+            }
+            let counts = file.counts();
+            let shown = String::from_utf8_lossy(&input);
+            assert_eq!(bad, counts.rejected, "{shown:?}");
+            if counts.events < 100_000 {
+                assert_eq!(outcomes.len() as u64 + counts.empty, counts.rows, "{shown:?}: {counts:?}");
+            }
+            (events, rejected) = (events + counts.events, rejected + counts.rejected);
+        }
+        assert!(events > 0 && rejected > 0, "{body}: {events} events, {rejected} rejected");
+    }
 }
