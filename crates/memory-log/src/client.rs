@@ -9,7 +9,7 @@ use streamgauge_stage::{Committed, Delivery, Log, LogError, Output, Polled, Posi
 
 use crate::broker::{Broker, State};
 use crate::faults::{Blow, Call, Faults};
-use crate::group::{GroupOffset, MemberId, OffsetSender, Standing, TopicPartition};
+use crate::group::{GroupOffset, Heart, Joining, MemberId, OffsetSender, Standing, TopicPartition};
 use crate::transactions::{End, Participant};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,7 @@ pub struct MemoryLog {
     config: ClientConfig,
     topics: Vec<usize>,
     faults: Option<Rc<RefCell<Faults>>>,
+    heart: Rc<Heart>,
     producer: Producer,
     member: Option<MemberId>,
     membership: Membership,
@@ -113,7 +114,9 @@ impl MemoryLog {
             let state = broker.0.borrow();
             config.inputs.iter().map(|topic| state.find_topic(topic)).collect::<Result<Vec<usize>, LogError>>()?
         };
+        let isolated = faults.as_ref().map(|faults| faults.borrow().isolated()).unwrap_or_default();
         let mut log = Self {
+            heart: Rc::new(Heart { isolated }),
             broker: broker.clone(),
             config,
             topics,
@@ -198,7 +201,11 @@ impl MemoryLog {
             Membership::Outside => {
                 match (standing, self.member) {
                     (Standing::Stable(_) | Standing::Rebalancing(_), Some(member)) => group.rejoin(member, now),
-                    _ => self.member = Some(group.join(&self.config.instance, &self.topics, now)),
+                    _ => {
+                        let (instance, heart) = (&self.config.instance, Rc::downgrade(&self.heart));
+                        let joining = Joining { instance, topics: &self.topics, heart };
+                        self.member = Some(group.join(joining, now));
+                    }
                 }
                 self.membership = Membership::Joining;
                 state.settle();

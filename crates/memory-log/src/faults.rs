@@ -1,5 +1,8 @@
 //! What can go wrong in a call, decided by a seed. A client without faults pays one branch per call.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use streamgauge_stage::LogError;
 
 use crate::random::SplitMix64;
@@ -71,14 +74,14 @@ pub struct FaultCounts {
     pub crashes: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Faults {
     rates: FaultRates,
     /// Dies at this boundary: two per call, before and after its effect.
     crash_at: Option<u64>,
     boundaries: u64,
     /// No heartbeat arrives, while reads and transactions do: what makes a zombie.
-    isolated: bool,
+    isolated: Rc<Cell<bool>>,
     random: SplitMix64,
     counts: FaultCounts,
 }
@@ -100,7 +103,8 @@ impl Faults {
 
     pub fn new(seed: u64, rates: FaultRates) -> Self {
         let random = SplitMix64::new(seed);
-        Self { rates, crash_at: None, boundaries: 0, isolated: false, random, counts: FaultCounts::default() }
+        let (isolated, counts) = (Rc::default(), FaultCounts::default());
+        Self { rates, crash_at: None, boundaries: 0, isolated, random, counts }
     }
 
     /// Nothing goes wrong but that the process dies at the given boundary: each call has one before its effect and one
@@ -113,12 +117,16 @@ impl Faults {
     pub fn heal(&mut self) {
         self.rates = FaultRates::default();
         self.crash_at = None;
-        self.isolated = false;
+        self.isolated.set(false);
     }
 
     /// Cuts the client off from its group, or connects it again. It goes on reading and writing: a zombie.
     pub fn isolate(&mut self, isolated: bool) {
-        self.isolated = isolated;
+        self.isolated.set(isolated);
+    }
+
+    pub(crate) fn isolated(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.isolated)
     }
 
     /// Boundaries passed so far.
@@ -175,7 +183,7 @@ impl Faults {
     }
 
     pub(crate) fn loses_heartbeat(&mut self) -> bool {
-        let lost = self.isolated || self.random.chance(self.rates.heartbeat_lost);
+        let lost = self.isolated.get() || self.random.chance(self.rates.heartbeat_lost);
         self.counts.heartbeats_lost += u64::from(lost);
         lost
     }

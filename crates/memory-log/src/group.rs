@@ -3,7 +3,9 @@
 //! Eager rebalances with the range assignor and static membership (KIP-345), offsets in transactions with a check of
 //! member and generation (KIP-447).
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::{Rc, Weak};
 
 use streamgauge_events::{EventTime, Offset};
 use streamgauge_stage::LogError;
@@ -21,8 +23,23 @@ pub struct GroupOffset {
     pub metadata: String,
 }
 
+/// A client's background heartbeat: it beats while the client lives and is not cut off, also between two polls.
+#[derive(Debug, Default)]
+pub(crate) struct Heart {
+    pub isolated: Rc<Cell<bool>>,
+}
+
+/// A process that wants to be a member.
+#[derive(Debug)]
+pub(crate) struct Joining<'a> {
+    pub instance: &'a str,
+    pub topics: &'a [usize],
+    pub heart: Weak<Heart>,
+}
+
 #[derive(Debug)]
 struct Member {
+    heart: Weak<Heart>,
     instance: String,
     topics: Vec<usize>,
     last_heartbeat: EventTime,
@@ -91,17 +108,18 @@ impl Group {
 
     /// Asks to join. A process that comes back with a known instance id takes the place of the old one: in a stable
     /// group with its assignment and without a rebalance.
-    pub fn join(&mut self, instance: &str, topics: &[usize], now: EventTime) -> MemberId {
+    pub fn join(&mut self, joining: Joining<'_>, now: EventTime) -> MemberId {
         self.last_member += 1;
         let id = self.last_member;
         let mut member = Member {
-            instance: instance.to_owned(),
-            topics: topics.to_vec(),
+            heart: joining.heart,
+            instance: joining.instance.to_owned(),
+            topics: joining.topics.to_vec(),
             last_heartbeat: now,
             joined: true,
             assignment: Vec::new(),
         };
-        let old = self.members.iter().find(|(_, old)| old.instance == instance).map(|(id, _)| *id);
+        let old = self.members.iter().find(|(_, old)| old.instance == joining.instance).map(|(id, _)| *id);
         let old = old.and_then(|id| self.members.remove(&id));
         if let (State::Stable, Some(old)) = (self.state, &old)
             && old.topics == member.topics
@@ -174,6 +192,11 @@ impl Group {
 
     /// Evicts the silent, then forms the generation that waits if everybody is there or time is up.
     pub fn advance(&mut self, now: EventTime, timeouts: GroupTimeouts, partitions: &dyn Fn(usize) -> i32) {
+        for member in self.members.values_mut() {
+            if member.heart.upgrade().is_some_and(|heart| !heart.isolated.get()) {
+                member.last_heartbeat = now;
+            }
+        }
         let before = self.members.len();
         self.members.retain(|_, member| now.0 - member.last_heartbeat.0 < timeouts.session_us);
         if self.members.len() < before {
