@@ -238,6 +238,11 @@ impl<L: Log, S: Stage> Worker<L, S> {
         (result, self.counters, self.notes)
     }
 
+    /// Ends a worker that has finished, without leaving any group.
+    pub fn into_parts(self) -> (L, Counters) {
+        (self.log, self.counters)
+    }
+
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -543,6 +548,13 @@ impl<L: Log, S: Stage> Worker<L, S> {
             return Ok(());
         }
         self.last_burst = now;
+        if let Err(error) = self.log.begin() {
+            return match error {
+                // Nothing has begun, so nothing is lost: the next burst tries again.
+                LogError::Retriable(_) => self.refused(now, error).map(drop),
+                error => self.failed_burst(now, error),
+            };
+        }
         let state = self.stage.unsaved();
         match self.transaction(&state, &positions) {
             Ok(()) => {
@@ -554,8 +566,8 @@ impl<L: Log, S: Stage> Worker<L, S> {
         }
     }
 
+    /// What stands between `begin` and the end of `commit`.
     fn transaction(&mut self, state: &[Output], positions: &[Position]) -> Result<(), LogError> {
-        self.log.begin()?;
         for output in state.iter().chain(self.outbox.outputs()) {
             let partitions = self.partitions.get(output.topic).copied().unwrap_or(1);
             match output.placement {

@@ -14,6 +14,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Backfill(crate::backfill::BackfillArgs),
+    Import(crate::import::ImportArgs),
+    /// Compare Kafka's topics with the topic table, and set them up
+    Topics(crate::topics::TopicsArgs),
     /// Print a completion script: add it to your shell's completions
     Completions {
         shell: clap_complete::Shell,
@@ -38,6 +42,9 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Backfill(args) => crate::backfill::run(args),
+        Command::Import(args) => crate::import::run(args),
+        Command::Topics(args) => crate::topics::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "streamgauge", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -1,6 +1,11 @@
 //! The command line, and the shell around the stages. Here live clocks, files, threads, HTTP and the Kafka client; no
 //! rule about what counts.
 
+pub mod backfill;
 pub mod cli;
+pub mod file_log;
+pub mod import;
+pub mod kafka_args;
 pub mod shell;
 pub mod sli;
+pub mod topics;

@@ -15,6 +15,7 @@ use streamgauge_stage::settings::StartAt;
 use streamgauge_stage::{TimeSettings, WorkerSettings};
 use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SeriesKey};
 
+use crate::kafka_args::{PROPERTY_PREFIX, is_secret, properties_of_environment, properties_of_flags};
 use crate::shell::LogFormat;
 
 /// Folds requests from Kafka into SLI windows, exactly once.
@@ -183,9 +184,6 @@ pub struct Loaded {
     pub print_config: bool,
     origins: Vec<(&'static str, String, String)>,
 }
-
-/// Prefix of environment variables that set librdkafka properties: `_` stands for `.`.
-const PROPERTY_PREFIX: &str = "STREAMGAUGE_KAFKA_";
 
 impl Args {
     /// Reads the command line; what it can't make sense of ends the process with exit code 2.
@@ -422,17 +420,13 @@ fn properties(
     flags: &[String],
 ) -> anyhow::Result<BTreeMap<String, String>> {
     let mut origins: BTreeMap<String, String> = properties.keys().map(|key| (key.clone(), layers.file.clone())).collect();
-    for (variable, value) in std::env::vars() {
-        if let Some(name) = variable.strip_prefix(PROPERTY_PREFIX) {
-            let key = name.to_lowercase().replace('_', ".");
-            origins.insert(key.clone(), variable);
-            properties.insert(key, value);
-        }
+    for (key, value, variable) in properties_of_environment() {
+        origins.insert(key.clone(), variable);
+        properties.insert(key, value);
     }
-    for flag in flags {
-        let (key, value) = flag.split_once('=').with_context(|| format!("-X {flag}: expected key=value"))?;
-        origins.insert(key.to_owned(), "-X".to_owned());
-        properties.insert(key.to_owned(), value.to_owned());
+    for (key, value) in properties_of_flags(flags)? {
+        origins.insert(key.clone(), "-X".to_owned());
+        properties.insert(key, value);
     }
     for (key, value) in &properties {
         let shown = if is_secret(key) { "set (not shown)".to_owned() } else { value.clone() };
@@ -440,8 +434,4 @@ fn properties(
         layers.origins.push(("kafka_property", format!("{key}={shown}"), origin));
     }
     Ok(properties)
-}
-
-fn is_secret(key: &str) -> bool {
-    ["password", "secret", "jaas", "key.pem", "token"].iter().any(|word| key.contains(word))
 }

@@ -1,0 +1,108 @@
+//! `streamgauge backfill`: files through the same stage and the same loop as on Kafka, without a broker.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use streamgauge_events::topics;
+use streamgauge_mapping::Mapping;
+use streamgauge_stage::worker::Counters;
+use streamgauge_stage::{TimeSettings, Worker, WorkerSettings};
+use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SliStage};
+
+use crate::file_log::FileLog;
+use crate::shell;
+use crate::sli::settings::yaml_files;
+
+/// Turn files of requests into SLI windows: CSV, JSON lines, access logs, plain or gzipped
+///
+/// Each input file counts as one partition, in its own order. Rows that can't be read become dead letters with their
+/// line number; nothing is skipped silently.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  streamgauge backfill --mapping examples/mappings/elastic_apache.yaml --input access.log.gz --out out
+  streamgauge windows --input out --window 1h
+  streamgauge audit --input out")]
+pub struct BackfillArgs {
+    /// How rows become requests; docs/mappings.md explains the format
+    #[arg(long, value_name = "FILE")]
+    mapping: PathBuf,
+    /// Input files; may be repeated
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    input: Vec<PathBuf>,
+    /// Directory for sli.windows.jsonl, dead-letters.jsonl and sli.state.jsonl
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Replace results that --out already holds
+    #[arg(long)]
+    overwrite: bool,
+    /// Definition files, or directories of them (*.yaml)
+    #[arg(long, value_name = "PATH")]
+    definitions: Vec<PathBuf>,
+    /// Series kept per pane and declared service (and for all undeclared services of a tenant)
+    #[arg(long, default_value_t = 1000)]
+    series_max: u32,
+    /// How far behind the newest row of its file a row still counts, beyond 5 s of disorder
+    #[arg(long, default_value_t = 86_400)]
+    late_horizon_secs: u32,
+    /// No progress bar and no summary
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
+    let mapping = Mapping::open(&args.mapping)?;
+    let mut definitions = Definitions::default();
+    for path in &args.definitions {
+        for file in yaml_files(path)? {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("couldn't read definitions {}", file.display()))?;
+            definitions.add_file(&file.display().to_string(), &text)?;
+        }
+    }
+    definitions.check()?;
+    let settings = BundleSettings { series_max: args.series_max, ..BundleSettings::default() };
+    let time = TimeSettings {
+        max_future_skew_us: None,
+        late_horizon_us: i64::from(args.late_horizon_secs) * 1_000_000,
+        ..TimeSettings::default()
+    };
+    let stage = SliStage::new(topics::REQUESTS, time, &Bundle { settings, definitions })?;
+    let log = FileLog::open(&args.input, &mapping, &args.out, args.overwrite)?;
+    let bar = progress(&log, args.quiet);
+    let mut worker = Worker::new(log, stage, WorkerSettings { bounded: true, ..WorkerSettings::default() });
+    while !worker.turn(shell::now(), Duration::ZERO)?.finished {
+        bar.set_position(worker.log().progress().0);
+    }
+    bar.finish_and_clear();
+    let (log, counters) = worker.into_parts();
+    let counts = log.counts();
+    log.finish()?;
+    if !args.quiet {
+        summary(&args, &counts, &counters);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn progress(log: &FileLog<'_>, quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}").expect("a constant template");
+    ProgressBar::new(log.progress().1).with_style(style)
+}
+
+fn summary(args: &BackfillArgs, counts: &[(String, streamgauge_mapping::Counts)], counters: &Counters) {
+    for (name, counts) in counts {
+        anstream::println!("{name}: {} rows, {} requests, {} rows refused", counts.rows, counts.events, counts.rejected);
+    }
+    let dead: u64 = counters.dead_letters.values().sum();
+    anstream::println!("{} records read, {} counted, {dead} dead letters", counters.records, counters.records - dead);
+    for (reason, count) in &counters.dead_letters {
+        anstream::println!("  {reason}: {count}");
+    }
+    let out = args.out.display();
+    anstream::println!("{} batches in {out}/sli.windows.jsonl; look at them with: streamgauge windows --input {out} --window 60s", counters.batches);
+}
