@@ -95,7 +95,7 @@ impl<'m> MappedFile<'m> {
         let input = Counting { input, bytes_read: Arc::clone(&bytes_read) };
         let unpacked = unpacked(input).map_err(|source| MappingError::NotReadable { file: name.to_owned(), source })?;
         let splitting = match mapping.rows {
-            RowPlan::Csv { delimiter, .. } => Splitting::Csv { delimiter },
+            RowPlan::Csv { delimiter, .. } => Splitting::Csv { delimiter, fields: None },
             _ => Splitting::Lines,
         };
         let mut rows = RowReader::new(unpacked, splitting);
@@ -215,7 +215,8 @@ fn map_row(
         Some(Fault::TooLong) => return Err(format!("the row is longer than {ROW_BYTES_MAX} bytes")),
         Some(Fault::OpenQuote) => {
             return Err(format!(
-                "a quote that this line opens is not closed within {ROW_BYTES_MAX} bytes or the file; expected its end"
+                "a quote that this line opens is not closed, or not where a row of the file would end, within \
+                 {ROW_BYTES_MAX} bytes; expected a closing quote"
             ));
         }
         None => {}
@@ -265,6 +266,7 @@ fn extractor<'m>(name: &str, mapping: &'m Mapping, rows: &mut RowReader) -> Resu
         RowPlan::Csv { delimiter, header_rows, columns } => {
             let first = header(name, rows, *header_rows, *delimiter)?;
             let columns = columns.as_ref().unwrap_or(&first);
+            rows.expect_fields(columns.len());
             Ok(Extractor::Csv { delimiter: *delimiter, slots: slots(name, mapping, columns)? })
         }
     }

@@ -4,6 +4,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use crate::row_csv;
+
 /// Longer rows are rejected, and only so much of them is kept. Kafka's own default for a record is the same 1 MiB.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
 
@@ -16,6 +18,8 @@ pub enum Splitting {
     /// A quoted field may hold line ends.
     Csv {
         delimiter: u8,
+        /// How many fields a row has, once that is known.
+        fields: Option<usize>,
     },
 }
 
@@ -31,7 +35,8 @@ pub struct Row<'b> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     TooLong,
-    /// A quote is never closed. Only the line that opens it is given up; the lines behind it are read again as rows.
+    /// A quote is not closed, or so that the lines up to there are no row of the file. Only the line that opens it is
+    /// given up; the lines behind it are read again as rows.
     OpenQuote,
 }
 
@@ -50,6 +55,14 @@ impl RowReader {
         Self { input, splitting, row: Vec::new(), lines: 0, at_start: true }
     }
 
+    /// From here on a row over several lines must have so many fields: else a stray quote made it.
+    pub fn expect_fields(&mut self, count: usize) {
+        if let Splitting::Csv { fields, .. } = &mut self.splitting {
+            *fields = Some(count);
+        }
+    }
+
+    /// Lines read so far.
     pub const fn lines(&self) -> u64 {
         self.lines
     }
@@ -66,7 +79,7 @@ impl RowReader {
             self.row.drain(..BYTE_ORDER_MARK.len());
         }
         let fault = match self.splitting {
-            Splitting::Csv { delimiter } => self.complete_quotes(delimiter)?,
+            Splitting::Csv { delimiter, fields } => self.complete_quotes(delimiter, fields)?,
             Splitting::Lines => None,
         };
         let fault = if self.is_over_long() { Some(self.give_up_line()?) } else { fault };
@@ -92,9 +105,9 @@ impl RowReader {
         Ok(Fault::TooLong)
     }
 
-    /// Reads on while a quote is open. If it stays open up to the bound or the end of the file, everything behind the
-    /// first line is given back to the input.
-    fn complete_quotes(&mut self, delimiter: u8) -> io::Result<Option<Fault>> {
+    /// Reads on while a quote is open. If it stays open up to the bound or the end of the file, or if the lines don't
+    /// make the right number of fields, everything behind the first line is given back to the input.
+    fn complete_quotes(&mut self, delimiter: u8, fields: Option<usize>) -> io::Result<Option<Fault>> {
         let first_line_bytes = self.row.len();
         let mut quotes = Quotes::FieldStart;
         let (mut scanned, mut lines_inside) = (0, 0);
@@ -103,6 +116,10 @@ impl RowReader {
                 quotes = quotes.after(&self.row[scanned..], delimiter);
             }
             if quotes != Quotes::Open {
+                let count = |row| row_csv::fields(without_line_end(row), delimiter, |_, _| {});
+                if lines_inside > 0 && fields.is_some_and(|fields| count(&self.row) != fields) {
+                    break;
+                }
                 self.lines += lines_inside;
                 return Ok(None);
             }
@@ -207,7 +224,7 @@ mod tests {
         assert_eq!(rows(input.as_bytes(), splitting), expected, "{input:?}");
     }
 
-    const CSV: Splitting = Splitting::Csv { delimiter: b',' };
+    const CSV: Splitting = Splitting::Csv { delimiter: b',', fields: None };
 
     #[test]
     fn lines() {
@@ -224,7 +241,11 @@ mod tests {
         check("\"a\"\"\n\",b\nc", CSV, &[(1, "\"a\"\"\n\",b", None), (3, "c", None)]);
         check("a\"b\nc", CSV, &[(1, "a\"b", None), (2, "c", None)]);
         check("\"a\"b\"\nc", CSV, &[(1, "\"a\"b\"", None), (2, "c", None)]);
-        check("\"a\";\"b\n\"\nc", Splitting::Csv { delimiter: b';' }, &[(1, "\"a\";\"b\n\"", None), (3, "c", None)]);
+        check(
+            "\"a\";\"b\n\"\nc",
+            Splitting::Csv { delimiter: b';', fields: None },
+            &[(1, "\"a\";\"b\n\"", None), (3, "c", None)],
+        );
     }
 
     #[test]
@@ -233,6 +254,18 @@ mod tests {
         check("a\n\"b,c\nd\ne\n", CSV, &[(1, "a", None), (2, "\"b,c", open), (3, "d", None), (4, "e", None)]);
         check("\"a", CSV, &[(1, "\"a", open)]);
         check("\"a\nb\n\"c", CSV, &[(1, "\"a\nb\n\"c", None)]);
+    }
+
+    #[test]
+    fn a_stray_quote_that_another_one_closes_costs_its_own_line_only() {
+        let two_fields = Splitting::Csv { delimiter: b',', fields: Some(2) };
+        let open = Some(Fault::OpenQuote);
+        check(
+            "a,\"b\nc,d\n\"e,f\ng,\"h\ni\"",
+            two_fields,
+            &[(1, "a,\"b", open), (2, "c,d", None), (3, "\"e,f", open), (4, "g,\"h\ni\"", None)],
+        );
+        check("\"a\nb\"\nc,d", two_fields, &[(1, "\"a", open), (2, "b\"", None), (3, "c,d", None)]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use streamgauge_mapping::Mapping;
 
@@ -44,5 +45,44 @@ fn the_page_shows_valid_mappings_and_the_shipped_ones_as_they_are() {
     for (name, text) in shipped() {
         assert!(blocks.contains(&text.as_str()), "docs/mappings.md doesn't show {name} as it is");
         assert!(page.contains(&format!("examples/mappings/{name}")), "docs/mappings.md doesn't name {name}");
+    }
+}
+
+/// Standard output, or the message that the script ends with.
+fn prepare(rates: &str, workloads: &str) -> Result<String, String> {
+    let directory = tempfile::tempdir().expect("a place for temporary files");
+    let (front, pod) = (directory.path().join("front.csv"), directory.path().join("pod.csv"));
+    std::fs::write(&front, format!("Time,ServiceName,SuccessRate(%)\n{rates}")).expect("a place for temporary files");
+    std::fs::write(&pod, format!("Time,PodName,PodWorkload(Ops)\n{workloads}")).expect("a place for temporary files");
+    let script = workspace().join("examples/mappings/nezha-prepare.sh");
+    let output = Command::new("sh").arg(script).args([&front, &pod]).output().expect("a POSIX shell");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&format!("{}/", directory.path().display()), "");
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[test]
+fn the_preparation_joins_by_minute_or_says_why_not() {
+    let (first, second) =
+        ("2022-08-22 03:51:19.5 +0000 UTC,Front,100\n", "2022-08-22 03:52:20.0 +0000 UTC,Front,99.5\n");
+    let (load_1, load_2) = ("2022-08-22 03:51:20.1 +0000 UTC,pod,9.1\n", "2022-08-22 03:52:20.2 +0000 UTC,pod,9.2\n");
+    let header = "minute_end,service,workload_per_second,success_percent";
+    let rows = ["2022-08-22T03:51:00Z,Front,9.1,100", "2022-08-22T03:52:00Z,Front,9.2,99.5"];
+    let both = [first, second].concat();
+    let table = [
+        (both.clone(), [load_1, load_2].concat(), Ok(format!("{header}\n{}\n{}\n", rows[0], rows[1]))),
+        (both.clone(), load_1.to_owned(), Err("nezha-prepare: 1 minutes stand in the first file only\n")),
+        (
+            first.to_owned(),
+            [load_1, load_2].concat(),
+            Err("nezha-prepare: 2022-08-22T03:52:00Z stands in pod.csv only, or twice\n"),
+        ),
+        (
+            [first, first].concat(),
+            load_1.to_owned(),
+            Err("nezha-prepare: 2022-08-22T03:51:00Z stands twice in front.csv\n"),
+        ),
+    ];
+    for (rates, workloads, expected) in table {
+        assert_eq!(prepare(&rates, &workloads), expected.map_err(str::to_owned), "{rates}{workloads}");
     }
 }

@@ -89,7 +89,7 @@ fn each_bad_csv_row_is_one_rejection() {
         (b"1,\xff,1,good", "unmapped: service: column `service` is not UTF-8; expected a plain value"),
         (
             b"1,\"s,1,good",
-            "unmapped: a quote that this line opens is not closed within 1048576 bytes or the file; expected its end",
+            "unmapped: a quote that this line opens is not closed, or not where a row of the file would end, within 1048576 bytes; expected a closing quote",
         ),
         (b"-1,s,1,good", "unmapped: ts: column `time` is `-1`, which is not between the years 1970 and 9999"),
     ];
