@@ -59,6 +59,8 @@ enum Membership {
     Assigned(i32),
     Revoked(i32),
     Lost,
+    /// A position has left the log: the assignment, though still ours, is announced once more.
+    Again,
 }
 
 #[derive(Debug)]
@@ -240,7 +242,7 @@ impl MemoryLog {
                     Ok(Some(Polled::Lost))
                 }
             },
-            Membership::Lost => Ok(Some(Polled::Lost)),
+            Membership::Lost | Membership::Again => Ok(Some(Polled::Lost)),
         }
     }
 
@@ -253,19 +255,23 @@ impl MemoryLog {
         (self.topics[usize::from(source.topic)], source.partition)
     }
 
-    fn read(&mut self, deliver: &mut dyn FnMut(Delivery<'_>)) -> Result<(), LogError> {
+    fn read(&mut self, deliver: &mut dyn FnMut(Delivery<'_>)) -> Polled {
         let mut left = match &self.faults {
             Some(faults) => faults.borrow_mut().poll_records(self.config.poll_records_max),
             None => self.config.poll_records_max,
         };
         let state = self.broker.0.borrow();
+        if self.readers.iter().any(|reader| reader.is_out_of_range(&state)) {
+            self.membership = Membership::Again;
+            return Polled::Lost;
+        }
         let count = self.readers.len();
         self.turn = self.turn.wrapping_add(1);
         for step in 0..count {
             let reader = &mut self.readers[(self.turn + step) % count];
-            left -= reader.read(&state, left, deliver)?;
+            left -= reader.read(&state, left, deliver);
         }
-        Ok(())
+        Polled::Delivered
     }
 
     // ---- the producer
@@ -345,17 +351,14 @@ impl MemoryLog {
 }
 
 impl Reader {
-    /// Delivers at most `most`, and says how many.
-    fn read(&mut self, state: &State, most: usize, deliver: &mut dyn FnMut(Delivery<'_>)) -> Result<usize, LogError> {
+    fn is_out_of_range(&self, state: &State) -> bool {
         let log = state.partition(self.partition);
-        let Source { topic, partition } = self.source;
-        if self.position < log.start() || self.position > log.end() {
-            let (start, end) = (log.start(), log.end());
-            return Err(LogError::Abortable(format!(
-                "position {} of partition {topic}/{partition} is out of range: the log holds {start} to {end}",
-                self.position
-            )));
-        }
+        !(log.start()..=log.end()).contains(&self.position)
+    }
+
+    /// Delivers at most `most`, and says how many.
+    fn read(&mut self, state: &State, most: usize, deliver: &mut dyn FnMut(Delivery<'_>)) -> usize {
+        let log = state.partition(self.partition);
         let (source, mut delivered) = (self.source, 0);
         self.position = log.read(self.position, most, |record| {
             delivered += 1;
@@ -372,7 +375,7 @@ impl Reader {
             self.ended_at = Some(self.position);
             deliver(Delivery::End { source, position: self.position });
         }
-        Ok(delivered)
+        delivered
     }
 }
 
@@ -387,8 +390,7 @@ impl Log for MemoryLog {
             if let Some(polled) = log.follow_group()? {
                 return Ok(polled);
             }
-            log.read(deliver)?;
-            Ok(Polled::Delivered)
+            Ok(log.read(deliver))
         })
     }
 
@@ -429,7 +431,10 @@ impl Log for MemoryLog {
             if log.membership == Membership::Lost {
                 log.member = None;
             }
-            log.membership = Membership::Outside;
+            log.membership = match log.membership {
+                Membership::Again => Membership::Joining,
+                _ => Membership::Outside,
+            };
             Ok(())
         })
     }

@@ -249,6 +249,12 @@ impl<C: Cells> Ledger<C> {
         self.partitions = partitions;
     }
 
+    /// Definitions as another run has activated them: a replay obeys the recorded ones.
+    pub fn set_activations(&mut self, activations: Vec<Activation>) -> Result<(), Halt> {
+        self.activations = activations;
+        self.activate()
+    }
+
     /// One record, in offset order.
     pub fn fold(&mut self, record: &Record<'_>, out: &mut Outbox) -> Result<(), Halt> {
         if self.refold.is_some() {

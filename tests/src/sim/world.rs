@@ -1,0 +1,493 @@
+//! The world of one schedule: broker, clock, upstream, processes that come and go, and what goes wrong between them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use streamgauge_events::{EventTime, topics};
+use streamgauge_memory_log::{
+    Broker, BrokerSettings, ClientConfig, Fate, FaultCounts, Faults, MemoryLog, ProcessDied, SplitMix64,
+};
+use streamgauge_stage::{CommitMetadata, Exit, LogError, Note, Stage as _, Worker};
+
+use super::input;
+use super::schedule::{SECOND_US, Schedule};
+use super::subject::{self, BUNDLES, Subject};
+
+pub const GROUP: &str = "sli";
+/// The simulated day begins here, so that records may be late without being from before the epoch.
+const START: EventTime = EventTime(1_000 * SECOND_US);
+/// Steps within which a healed world must come to rest.
+const REST_STEPS_MAX: u32 = 3_000;
+
+/// What happened, over one schedule or many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub schedules: u64,
+    pub steps: u64,
+    pub events: u64,
+    pub crashes: u64,
+    pub starts: u64,
+    pub stops: u64,
+    pub rebalances: u64,
+    pub lost_assignments: u64,
+    pub kept_partitions: u64,
+    pub zombies: u64,
+    pub aborts: u64,
+    pub ambiguous: u64,
+    pub repeated: u64,
+    pub fenced: u64,
+    pub idle_advances: u64,
+    pub bundle_changes: u64,
+    pub growths: u64,
+    pub lost_ranges: u64,
+    pub batches: u64,
+    pub dead_letters: u64,
+}
+
+/// Definitions by the pane from which they apply: what one partition's commits have told.
+pub type Activations = BTreeMap<EventTime, String>;
+
+pub struct World<'a, S: Subject> {
+    subject: &'a S,
+    pub schedule: &'a Schedule,
+    pub broker: Broker,
+    pub activations: BTreeMap<i32, Activations>,
+    pub counts: Counts,
+    pub trace: Option<Vec<String>>,
+    random: SplitMix64,
+    now: EventTime,
+    processes: Vec<Process<S>>,
+    faults: Vec<Rc<RefCell<Faults>>>,
+    /// Definitions that processes are started with from now on.
+    deployed: usize,
+    healed: bool,
+    metadata_seen: BTreeMap<i32, String>,
+}
+
+struct Process<S: Subject> {
+    /// Ordinal: names the instance.
+    ordinal: usize,
+    worker: Worker<S::Log, S::Stage>,
+    faults: Rc<RefCell<Faults>>,
+    isolated_until: EventTime,
+    stalled_until: EventTime,
+}
+
+impl<'a, S: Subject> World<'a, S> {
+    pub fn new(subject: &'a S, schedule: &'a Schedule, traced: bool) -> Self {
+        let broker = Broker::new(BrokerSettings {
+            marker_delay_us_max: schedule.marker_delay_us_max,
+            seed: schedule.seed,
+            ..BrokerSettings::default()
+        });
+        broker.advance_to(START);
+        for (topic, partitions) in [
+            (topics::REQUESTS, schedule.partitions),
+            (topics::SLI_WINDOWS, schedule.outputs),
+            (topics::DEAD_LETTERS, 1),
+            (topics::SLI_STATE, 1),
+        ] {
+            broker.create_topic(topic, partitions);
+        }
+        Self {
+            subject,
+            schedule,
+            broker,
+            activations: BTreeMap::new(),
+            counts: Counts::default(),
+            trace: traced.then(Vec::new),
+            random: SplitMix64::new(schedule.seed ^ 0x5eed),
+            now: START,
+            processes: Vec::new(),
+            faults: Vec::new(),
+            deployed: 0,
+            healed: false,
+            metadata_seen: BTreeMap::new(),
+        }
+    }
+
+    /// The whole schedule: trouble first, then healing, rest, and silence until every pane is out.
+    pub fn run(&mut self) -> Result<(), String> {
+        for ordinal in 0..self.schedule.workers {
+            self.start(ordinal, None)?;
+        }
+        for _ in 0..self.schedule.steps {
+            self.let_time_pass();
+            self.produce();
+            self.disturb()?;
+            self.turn_one()?;
+            self.counts.steps += 1;
+        }
+        self.heal()?;
+        self.rest()
+    }
+
+    /// The same with given faults in the first process only, started again without them.
+    pub fn run_with(&mut self, faults: Rc<RefCell<Faults>>) -> Result<(), String> {
+        self.start(0, Some(faults))?;
+        for _ in 0..self.schedule.steps {
+            self.let_time_pass();
+            self.produce();
+            if self.processes.is_empty() {
+                self.start(0, None)?;
+            }
+            self.turn_one()?;
+            self.counts.steps += 1;
+        }
+        self.heal()?;
+        self.rest()
+    }
+
+    fn log(&mut self, line: impl FnOnce() -> String) {
+        let now_ms = self.now.0 / 1000;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>8}.{:03} {}", now_ms / 1000, now_ms % 1000, line()));
+        }
+    }
+
+    fn let_time_pass(&mut self) {
+        let milliseconds = match self.random.below(100) {
+            0..70 => 1 + self.random.below(30),
+            70..90 => 100 + self.random.below(300),
+            90..98 => 1000 + self.random.below(2000),
+            98 => 5000 + self.random.below(4000),
+            _ => 12_000 + self.random.below(20_000),
+        };
+        self.now = self.now.plus_us(milliseconds as i64 * 1000 + self.random.below(1000) as i64);
+        self.broker.advance_to(self.now);
+    }
+
+    fn produce(&mut self) {
+        let count = match self.random.below(20) {
+            0..8 => 0,
+            8..19 => 1 + self.random.below(2),
+            _ => 10 + self.random.below(15),
+        };
+        let partitions = self.broker.partitions(topics::REQUESTS).unwrap_or_default();
+        for _ in 0..count {
+            let partition = self.random.below(partitions as u64) as i32;
+            let gap = self.schedule.features.gaps && self.random.chance(0.1);
+            let Some(value) = input::value(&mut self.random, self.now) else {
+                self.broker.append(topics::REQUESTS, partition, Some(b"tombstone"), None);
+                continue;
+            };
+            if gap {
+                self.produce_with_a_gap(partition, &value);
+            } else {
+                self.broker.append(topics::REQUESTS, partition, None, Some(&value));
+            }
+            self.counts.events += 1;
+        }
+    }
+
+    fn produce_with_a_gap(&mut self, partition: i32, value: &[u8]) {
+        match self.random.below(3) {
+            0 => self.broker.append_transaction(topics::REQUESTS, partition, &[value, value], Fate::Aborted),
+            1 => self.broker.append_transaction(topics::REQUESTS, partition, &[value], Fate::Committed),
+            _ => {
+                // Compacted away before anybody has read it.
+                let offset = self.broker.append(topics::REQUESTS, partition, None, Some(value));
+                self.broker.retain(topics::REQUESTS, partition, |record| record.offset != offset);
+            }
+        }
+    }
+
+    // ---- trouble
+
+    fn disturb(&mut self) -> Result<(), String> {
+        let features = self.schedule.features;
+        let now = self.now;
+        for process in &mut self.processes {
+            if process.isolated_until <= now {
+                process.faults.borrow_mut().isolate(false);
+            }
+        }
+        if features.churn {
+            self.churn()?;
+        }
+        if features.zombies {
+            self.make_zombies()?;
+        }
+        if features.growth && self.random.chance(0.006) {
+            let partitions = self.broker.partitions(topics::REQUESTS).unwrap_or_default() + 1;
+            self.broker.create_topic(topics::REQUESTS, partitions);
+            self.counts.growths += 1;
+            self.log(|| format!("{} grows to {partitions} partitions", topics::REQUESTS));
+        }
+        if features.bundle_changes && self.random.chance(0.01) {
+            self.deployed = self.random.below(BUNDLES as u64) as usize;
+            self.counts.bundle_changes += 1;
+            let deployed = self.deployed;
+            self.log(|| format!("definitions {deployed} are deployed"));
+            if let Some(index) = self.pick_process() {
+                self.stop(index)?;
+            }
+        }
+        if features.lost_ranges && self.random.chance(0.01) {
+            let partition = self.random.below(self.schedule.partitions as u64) as i32;
+            let (start, end) = self.broker.offsets(topics::REQUESTS, partition);
+            let offset = start + self.random.below((end - start + 1) as u64) as i64;
+            self.broker.delete_before(topics::REQUESTS, partition, offset);
+            self.counts.lost_ranges += 1;
+            self.log(|| format!("partition {partition} now starts at {offset}"));
+        }
+        // A supervisor starts what is down.
+        for ordinal in 0..self.schedule.workers {
+            let down = self.processes.iter().all(|process| process.ordinal != ordinal);
+            if down && self.random.chance(if features.churn { 0.1 } else { 0.5 }) {
+                self.start(ordinal, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pick_process(&mut self) -> Option<usize> {
+        let count = self.processes.len() as u64;
+        (count > 0).then(|| self.random.below(count) as usize)
+    }
+
+    fn churn(&mut self) -> Result<(), String> {
+        if self.random.chance(0.01)
+            && let Some(index) = self.pick_process()
+        {
+            let process = self.processes.remove(index);
+            self.counts.crashes += 1;
+            self.log(|| format!("w{} is killed", process.ordinal));
+        }
+        if self.random.chance(0.01)
+            && let Some(index) = self.pick_process()
+        {
+            self.stop(index)?;
+        }
+        Ok(())
+    }
+
+    fn make_zombies(&mut self) -> Result<(), String> {
+        let Some(index) = self.pick_process() else { return Ok(()) };
+        let (now, length_us) = (self.now, SECOND_US + self.random.below(12 * SECOND_US as u64) as i64);
+        let ordinal = self.processes[index].ordinal;
+        match self.random.below(300) {
+            0..3 => {
+                self.processes[index].isolated_until = now.plus_us(length_us);
+                self.processes[index].faults.borrow_mut().isolate(true);
+                self.log(|| format!("w{ordinal} is cut off from its group for {} ms", length_us / 1000));
+            }
+            3..6 => {
+                // Nothing of the process runs, its heartbeat neither.
+                self.processes[index].stalled_until = now.plus_us(length_us);
+                self.processes[index].isolated_until = now.plus_us(length_us);
+                self.processes[index].faults.borrow_mut().isolate(true);
+                self.log(|| format!("w{ordinal} stalls for {} ms", length_us / 1000));
+            }
+            6..8 => {
+                self.log(|| format!("w{ordinal} is started a second time"));
+                self.start(ordinal, None)?;
+            }
+            _ => return Ok(()),
+        }
+        self.counts.zombies += 1;
+        Ok(())
+    }
+
+    // ---- processes
+
+    fn start(&mut self, ordinal: usize, faults: Option<Rc<RefCell<Faults>>>) -> Result<(), String> {
+        let rates = if self.healed { Default::default() } else { self.schedule.rates };
+        let seed = self.random.next_u64();
+        let faults = faults.unwrap_or_else(|| Rc::new(RefCell::new(Faults::new(seed, rates))));
+        let config = ClientConfig {
+            poll_records_max: self.schedule.poll_records_max,
+            ..ClientConfig::new(GROUP, &format!("w{ordinal}"), &[topics::REQUESTS])
+        };
+        let log = match MemoryLog::connect_with_faults(&self.broker, config, faults.clone()) {
+            Ok(log) => log,
+            Err(LogError::Fenced(_)) => return Ok(()),
+            Err(error) => return Err(format!("w{ordinal} can't connect: {error}")),
+        };
+        let stage = self.subject.stage(subject::stage(self.schedule, self.deployed));
+        let worker = Worker::new(self.subject.log(log, &self.broker), stage, self.schedule.worker);
+        self.faults.push(faults.clone());
+        let long_ago = EventTime::BEFORE_ALL;
+        self.processes.push(Process { ordinal, worker, faults, isolated_until: long_ago, stalled_until: long_ago });
+        self.counts.starts += 1;
+        let deployed = self.deployed;
+        self.log(|| format!("w{ordinal} starts with definitions {deployed}"));
+        Ok(())
+    }
+
+    /// SIGTERM.
+    fn stop(&mut self, index: usize) -> Result<(), String> {
+        let Process { ordinal, worker, .. } = self.processes.remove(index);
+        let now = self.now;
+        let stopped = catch_unwind(AssertUnwindSafe(|| worker.stop(now)));
+        self.observe_commits()?;
+        match stopped {
+            Ok((result, _, notes)) => {
+                self.counts.stops += 1;
+                self.log(|| format!("w{ordinal} stops"));
+                self.take_notes(ordinal, notes);
+                match result {
+                    Ok(()) => Ok(()),
+                    Err(exit) => self.exited(ordinal, exit),
+                }
+            }
+            Err(payload) => self.died(ordinal, payload),
+        }
+    }
+
+    fn turn_one(&mut self) -> Result<(), String> {
+        let now = self.now;
+        let ready: Vec<usize> = (0..self.processes.len()).filter(|i| self.processes[*i].stalled_until <= now).collect();
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let index = *self.random.pick(&ready);
+        self.turn(index)
+    }
+
+    fn turn(&mut self, index: usize) -> Result<(), String> {
+        let (now, process) = (self.now, &mut self.processes[index]);
+        let ordinal = process.ordinal;
+        let turned = catch_unwind(AssertUnwindSafe(|| process.worker.turn(now, Duration::ZERO)));
+        match turned {
+            Ok(result) => {
+                let notes = process.worker.take_notes();
+                self.take_notes(ordinal, notes);
+                if let Err(exit) = result {
+                    self.processes.remove(index);
+                    self.exited(ordinal, exit)?;
+                }
+            }
+            Err(payload) => {
+                self.processes.remove(index);
+                self.died(ordinal, payload)?;
+            }
+        }
+        self.observe_commits()
+    }
+
+    fn exited(&mut self, ordinal: usize, exit: Exit) -> Result<(), String> {
+        self.log(|| format!("w{ordinal} exits: {exit}"));
+        match exit {
+            Exit::TakenOver(_) => {
+                self.counts.fenced += 1;
+                Ok(())
+            }
+            exit => Err(format!("w{ordinal} gave up: {exit}")),
+        }
+    }
+
+    fn died(&mut self, ordinal: usize, payload: Box<dyn std::any::Any + Send>) -> Result<(), String> {
+        match payload.downcast::<ProcessDied>() {
+            Ok(died) => {
+                self.counts.crashes += 1;
+                let moment = if died.after_effect { "after" } else { "before" };
+                self.log(|| format!("w{ordinal} dies {moment} {:?}", died.during));
+                Ok(())
+            }
+            Err(payload) => {
+                let text = payload.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                Err(format!("w{ordinal} panicked: {}", text.unwrap_or_default()))
+            }
+        }
+    }
+
+    fn take_notes(&mut self, ordinal: usize, notes: Vec<Note>) {
+        for note in notes {
+            match &note {
+                Note::Rebuilding { .. } => self.counts.aborts += 1,
+                Note::IdleAdvance { .. } => self.counts.idle_advances += 1,
+                Note::Lost { .. } => self.counts.lost_assignments += 1,
+                Note::Opened { kept: true, .. } => self.counts.kept_partitions += 1,
+                _ => {}
+            }
+            self.log(|| format!("w{ordinal} {note:?}"));
+        }
+    }
+
+    /// Which definitions each partition was committed with: the frontiers tell, but not of those that made no batch.
+    fn observe_commits(&mut self) -> Result<(), String> {
+        for partition in 0..self.broker.partitions(topics::REQUESTS).unwrap_or_default() {
+            let Some(committed) = self.broker.group_offset(GROUP, topics::REQUESTS, partition) else { continue };
+            let seen = self.metadata_seen.entry(partition).or_default();
+            if *seen == committed.metadata {
+                continue;
+            }
+            let decoded = CommitMetadata::decode(&committed.metadata);
+            let metadata = decoded.map_err(|error| format!("partition {partition} has bad metadata: {error}"))?;
+            *seen = committed.metadata;
+            let known = self.activations.entry(partition).or_default();
+            if let Some(first) = metadata.b.first() {
+                known.split_off(&first.start);
+            }
+            known.extend(metadata.b.into_iter().map(|activation| (activation.start, activation.hash)));
+        }
+        Ok(())
+    }
+
+    // ---- the end
+
+    fn heal(&mut self) -> Result<(), String> {
+        self.log(|| "all faults are healed".to_owned());
+        self.healed = true;
+        self.broker.set_marker_delay_us_max(0);
+        for process in &mut self.processes {
+            process.stalled_until = self.now;
+        }
+        for faults in &self.faults {
+            faults.borrow_mut().heal();
+        }
+        if self.processes.is_empty() {
+            self.start(0, None)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on until everything is committed and silence has closed every pane.
+    fn rest(&mut self) -> Result<(), String> {
+        for step in 0..REST_STEPS_MAX {
+            let pause_us = if step % 20 == 19 { 6 * SECOND_US } else { 50_000 };
+            self.now = self.now.plus_us(pause_us);
+            self.broker.advance_to(self.now);
+            for index in (0..self.processes.len()).rev() {
+                self.turn(index)?;
+            }
+            if self.processes.is_empty() {
+                self.start(0, None)?;
+            }
+            if step > 40 && self.at_rest() {
+                self.settle_counts();
+                return Ok(());
+            }
+        }
+        Err(format!("not at rest after {REST_STEPS_MAX} quiet rounds"))
+    }
+
+    fn at_rest(&self) -> bool {
+        (0..self.broker.partitions(topics::REQUESTS).unwrap_or_default()).all(|partition| {
+            let Some(committed) = self.broker.group_offset(GROUP, topics::REQUESTS, partition) else { return false };
+            let (_, end) = self.broker.offsets(topics::REQUESTS, partition);
+            let metadata = CommitMetadata::decode(&committed.metadata);
+            committed.offset == end && metadata.is_ok_and(|metadata| metadata.ev == 0 && metadata.t == end)
+        })
+    }
+
+    fn settle_counts(&mut self) {
+        self.counts.schedules += 1;
+        self.counts.rebalances += self.broker.rebalances(GROUP);
+        for faults in &self.faults {
+            let FaultCounts { ambiguous, repeated, .. } = faults.borrow().counts();
+            self.counts.ambiguous += ambiguous;
+            self.counts.repeated += repeated;
+        }
+    }
+
+    /// Number of each set of definitions by its hash.
+    pub fn bundle_numbers(&self) -> BTreeMap<String, usize> {
+        (0..BUNDLES).map(|bundle| (subject::stage(self.schedule, bundle).bundle().to_owned(), bundle)).collect()
+    }
+}
