@@ -1,0 +1,264 @@
+//! Deltas → panes, under the bound of series.
+//!
+//! Phase one keeps, of each batch and pane, the K series with the smallest hashes; this keeps the K smallest of the
+//! pane. A series among the K smallest of all was evicted nowhere, so the result is a function of the records alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+use streamgauge_events::facts::{AtOrUnder, Latency, OTHER};
+use streamgauge_events::{Delta, EventTime, Fact};
+
+use crate::cell::Cell;
+use crate::coverage::{BatchId, Coverage, Source};
+
+/// A fact that can't be added to anything.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("not a delta or a frontier: {0}")]
+    Undecodable(String),
+    #[error("a delta of {service} at {pane}: {error}")]
+    BadHistogram { service: String, pane: i64, error: streamgauge_stats::HistogramError },
+    #[error("a delta of {service} at {pane}: series_hash {hash:?} is not a hexadecimal number of 64 bits")]
+    BadSeriesHash { service: String, pane: i64, hash: String },
+    #[error("a delta of {service}: pane {pane} of {pane_us} us doesn't lie on the grid")]
+    BadPane { service: String, pane: i64, pane_us: i64 },
+}
+
+/// Leaves out what will not be asked for, so that it takes no memory. `None`: everything.
+#[derive(Clone, Debug, Default)]
+pub struct Only {
+    pub sli: Option<String>,
+    pub service: Option<String>,
+    pub from: Option<EventTime>,
+    pub to: Option<EventTime>,
+}
+
+impl Only {
+    /// Undeclared services share a bound, so all of them are needed to know whom it keeps.
+    fn takes(&self, delta: &Delta) -> bool {
+        self.sli.as_ref().is_none_or(|sli| *sli == delta.sli)
+            && self.service.as_ref().is_none_or(|service| *service == delta.service || delta.group.is_empty())
+            && self.from.is_none_or(|from| delta.pane.plus_us(delta.pane_us) > from)
+            && self.to.is_none_or(|to| delta.pane < to)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Fold {
+    only: Only,
+    coverage: Coverage,
+    panes: BTreeMap<PaneSpan, BTreeMap<Group, GroupCells>>,
+    names: BTreeSet<Arc<Series>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PaneSpan {
+    pub start: EventTime,
+    pub length_us: i64,
+}
+
+/// Whose bound series count in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Group {
+    pub tenant: String,
+    pub group: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Series {
+    pub service: String,
+    pub sli: String,
+    pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GroupCells {
+    pub series: BTreeMap<Arc<Series>, Cell>,
+    /// Series that the bound applies to: the last is the next to go.
+    bounded: BTreeSet<Rank>,
+    /// The smallest K that any delta names: only so many are complete.
+    series_max: Option<u32>,
+}
+
+/// Ties between hashes are broken by name, in the order that phase one uses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    hash: u64,
+    service: String,
+    route: Option<String>,
+    version: Option<String>,
+    series: Arc<Series>,
+}
+
+impl Fold {
+    pub fn new(only: Only) -> Self {
+        Self { only, ..Self::default() }
+    }
+
+    /// One record of `sli.windows`, in the order of its output partition.
+    pub fn observe(&mut self, output_partition: i32, value: &[u8]) -> Result<(), Refused> {
+        let fact = Fact::from_json(value).map_err(|error| Refused::Undecodable(error.to_string()))?;
+        self.add(output_partition, &fact)
+    }
+
+    pub fn add(&mut self, output_partition: i32, fact: &Fact) -> Result<(), Refused> {
+        match fact {
+            Fact::Delta(delta) => self.add_delta(output_partition, delta),
+            Fact::Frontier(frontier) => {
+                self.coverage.frontier(output_partition, frontier);
+                Ok(())
+            }
+        }
+    }
+
+    fn add_delta(&mut self, output_partition: i32, delta: &Delta) -> Result<(), Refused> {
+        let source = Source { topic: delta.source.clone(), partition: delta.partition };
+        let id = BatchId::of(delta.generation, delta.batch);
+        if self.coverage.is_repeat(output_partition, &source, id) || !self.only.takes(delta) {
+            return Ok(());
+        }
+        let (service, pane, pane_us) = (&delta.service, delta.pane.0, delta.pane_us);
+        if pane_us <= 0 || pane.rem_euclid(pane_us) != 0 {
+            return Err(Refused::BadPane { service: service.clone(), pane, pane_us });
+        }
+        let cell = Cell::of(delta).map_err(|error| Refused::BadHistogram { service: service.clone(), pane, error })?;
+        let hash = match &delta.series_hash {
+            None => None,
+            Some(hash) => Some(u64::from_str_radix(hash, 16).map_err(|_| Refused::BadSeriesHash {
+                service: service.clone(),
+                pane,
+                hash: hash.clone(),
+            })?),
+        };
+        let series = self.intern(Series {
+            service: delta.service.clone(),
+            sli: delta.sli.clone(),
+            labels: delta.labels.clone(),
+        });
+        let span = PaneSpan { start: delta.pane, length_us: pane_us };
+        let group = Group { tenant: delta.tenant.clone(), group: delta.group.clone() };
+        let cells = self.panes.entry(span).or_default().entry(group.clone()).or_default();
+        cells.series.entry(Arc::clone(&series)).and_modify(|mine| mine.add(&cell)).or_insert(cell);
+        if let (Some(hash), Some(series_max)) = (hash, delta.series_max) {
+            cells.series_max = Some(cells.series_max.map_or(series_max, |known| known.min(series_max)));
+            cells.bounded.insert(Rank::new(hash, series));
+            cells.keep_within_bound(&group);
+        }
+        Ok(())
+    }
+
+    fn intern(&mut self, series: Series) -> Arc<Series> {
+        if let Some(known) = self.names.get(&series) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(series);
+        self.names.insert(Arc::clone(&new));
+        new
+    }
+
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// What [`Only`] leaves out, `panes` don't hold.
+    pub fn only(&self) -> &Only {
+        &self.only
+    }
+
+    pub(crate) fn raw(&self) -> &BTreeMap<PaneSpan, BTreeMap<Group, GroupCells>> {
+        &self.panes
+    }
+
+    /// Every pane of every series, ordered by pane, tenant, group, service, SLI, labels.
+    pub fn panes(&self) -> impl Iterator<Item = FoldedPane> {
+        self.panes.iter().flat_map(|(span, groups)| {
+            groups.iter().flat_map(move |(group, cells)| {
+                cells.series.iter().map(move |(series, cell)| FoldedPane::new(*span, group, series, cell))
+            })
+        })
+    }
+}
+
+impl GroupCells {
+    fn keep_within_bound(&mut self, group: &Group) {
+        let max = self.series_max.map_or(usize::MAX, |max| max as usize);
+        while self.bounded.len() > max {
+            let Some(evicted) = self.bounded.pop_last() else { return };
+            let Some(cell) = self.series.remove(&evicted.series) else { continue };
+            let other = other_of(group, &evicted.series.sli);
+            self.series.entry(Arc::new(other)).and_modify(|mine| mine.add(&cell)).or_insert(cell);
+        }
+    }
+
+    /// Whether the bound has folded anything away, here or in phase one.
+    pub fn is_folded(&self) -> bool {
+        self.series.keys().any(|series| series.labels.values().any(|value| value == OTHER))
+    }
+}
+
+/// The series that takes what the bound does not keep: of its service, or of `__other__` for undeclared services.
+fn other_of(group: &Group, sli: &str) -> Series {
+    let service = if group.group.is_empty() { OTHER } else { &group.group };
+    let labels = ["route", "version"].map(|name| (name.to_owned(), OTHER.to_owned()));
+    Series { service: service.to_owned(), sli: sli.to_owned(), labels: labels.into() }
+}
+
+impl Rank {
+    fn new(hash: u64, series: Arc<Series>) -> Self {
+        let label = |name: &str| series.labels.get(name).cloned();
+        Self { hash, service: series.service.clone(), route: label("route"), version: label("version"), series }
+    }
+}
+
+/// One series in one pane, in the form in which runs are compared byte by byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FoldedPane {
+    pub tenant: String,
+    pub service: String,
+    pub sli: String,
+    pub labels: BTreeMap<String, String>,
+    pub group: String,
+    /// Start of the pane, microseconds since the epoch.
+    pub pane: EventTime,
+    pub pane_us: i64,
+    pub n: u64,
+    pub good: u64,
+    pub failed: u64,
+    pub unjudged: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub le: Vec<AtOrUnder>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    pub newest: Option<EventTime>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exemplars: Vec<String>,
+}
+
+impl FoldedPane {
+    fn new(span: PaneSpan, group: &Group, series: &Series, cell: &Cell) -> Self {
+        Self {
+            tenant: group.tenant.clone(),
+            service: series.service.clone(),
+            sli: series.sli.clone(),
+            labels: series.labels.clone(),
+            group: group.group.clone(),
+            pane: span.start,
+            pane_us: span.length_us,
+            n: cell.n,
+            good: cell.good,
+            failed: cell.failed,
+            unjudged: cell.unjudged,
+            le: cell.le.clone(),
+            latency: cell.latency(),
+            newest: cell.newest,
+            exemplars: cell.exemplars(),
+        }
+    }
+
+    /// One line, without its end.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a struct of strings and integers always has a JSON form")
+    }
+}
