@@ -14,7 +14,8 @@ use crate::{EventTime, Offset};
 /// The label value, and the service, of what was folded at the bound of series.
 pub const OTHER: &str = "__other__";
 
-/// A record of `sli.windows`.
+/// A record of `sli.windows`. Read by tools one at a time, so the size of the larger variant does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     Delta(Delta),
