@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::time::Duration;
 use std::{ptr, slice};
@@ -14,7 +15,7 @@ use rdkafka::ClientConfig;
 use rdkafka::bindings::{self as ffi, rd_kafka_message_t, rd_kafka_queue_t, rd_kafka_resp_err_t};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 /// A consumer, and the queue that its partitions' records arrive in.
 pub struct BatchConsumer<C: ConsumerContext + 'static> {
@@ -22,6 +23,11 @@ pub struct BatchConsumer<C: ConsumerContext + 'static> {
     // for it still exists.
     queue: Queue,
     consumer: BaseConsumer<C>,
+    /// Assigned, and not yet seen to deliver. When a partition is assigned that was assigned before, librdkafka first
+    /// stops it, in its own thread and some time after `assign` has returned; that undoes the forwarding, and what is
+    /// fetched afterwards would wait in a queue that nobody reads. So each partition is forwarded again with every fetch,
+    /// until its first record or end has come through. (What already waits moves along.)
+    unproven: BTreeSet<(String, i32)>,
 }
 
 struct Queue {
@@ -68,28 +74,39 @@ impl<C: ConsumerContext + 'static> BatchConsumer<C> {
         // SAFETY: the client is alive; the new queue is destroyed before it (see the order of the fields).
         let handle = unsafe { ffi::rd_kafka_queue_new(consumer.client().native_ptr()) };
         assert!(!handle.is_null(), "rd_kafka_queue_new only allocates memory");
-        Ok(Self { queue: Queue { handle, messages: Vec::new() }, consumer })
+        Ok(Self { queue: Queue { handle, messages: Vec::new() }, consumer, unproven: BTreeSet::new() })
     }
 
     pub fn consumer(&self) -> &BaseConsumer<C> {
         &self.consumer
     }
 
-    /// Makes a partition's records arrive in our queue. To be called before the partition is assigned: what was fetched
-    /// earlier would stay in the consumer's own queue. Answers whether such a partition can exist.
-    pub fn forward(&self, topic: &str, partition: i32) -> bool {
-        let Ok(topic) = CString::new(topic) else { return false };
-        // SAFETY: client and queue are alive, and `topic` outlives the calls. The handle that get_partition gives is ours
-        // to destroy; the forwarding itself stays and holds a reference to our queue.
-        unsafe {
-            let source = ffi::rd_kafka_queue_get_partition(self.consumer.client().native_ptr(), topic.as_ptr(), partition);
-            if source.is_null() {
-                return false;
-            }
-            ffi::rd_kafka_queue_forward(source, self.queue.handle);
-            ffi::rd_kafka_queue_destroy(source);
+    /// Reads these partitions from these offsets, and no others.
+    pub fn assign(&mut self, starts: &[(&str, i32, i64)]) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for (topic, partition, offset) in starts {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
         }
-        true
+        self.unproven = starts.iter().map(|(topic, partition, _)| ((*topic).to_owned(), *partition)).collect();
+        // Before assigning, too: what is fetched before the first forwarding would go to the consumer's own queue.
+        self.forward_unproven();
+        self.consumer.assign(&list)
+    }
+
+    fn forward_unproven(&self) {
+        for (topic, partition) in &self.unproven {
+            let Ok(topic) = CString::new(topic.as_str()) else { continue };
+            // SAFETY: client and queue are alive, and `topic` outlives the calls. The handle that get_partition gives is
+            // ours to destroy; the forwarding itself stays and holds a reference to our queue.
+            unsafe {
+                let native = self.consumer.client().native_ptr();
+                let partition_queue = ffi::rd_kafka_queue_get_partition(native, topic.as_ptr(), *partition);
+                if !partition_queue.is_null() {
+                    ffi::rd_kafka_queue_forward(partition_queue, self.queue.handle);
+                    ffi::rd_kafka_queue_destroy(partition_queue);
+                }
+            }
+        }
     }
 
     /// The offset behind the last record of a partition, as of its last fetch: no request is made. `None` before it.
@@ -107,6 +124,7 @@ impl<C: ConsumerContext + 'static> BatchConsumer<C> {
     /// Takes up to `max` messages. Waits until that many are there or `timeout` has passed, so to wait for the next
     /// record ask for one.
     pub fn fetch(&mut self, timeout: Duration, max: usize) -> Batch<'_> {
+        self.forward_unproven();
         let messages = &mut self.queue.messages;
         debug_assert!(messages.is_empty());
         messages.reserve(max);
@@ -118,7 +136,14 @@ impl<C: ConsumerContext + 'static> BatchConsumer<C> {
                 ffi::rd_kafka_consume_batch_queue(self.queue.handle, timeout_ms, messages.as_mut_ptr(), max);
             messages.set_len(usize::try_from(taken).unwrap_or(0));
         }
-        Batch { messages }
+        let batch = Batch { messages };
+        if !self.unproven.is_empty() {
+            for fetched in batch.iter() {
+                let (Fetched::Record { topic, partition, .. } | Fetched::Error { topic, partition, .. }) = fetched;
+                self.unproven.remove(&(topic.to_owned(), partition));
+            }
+        }
+        batch
     }
 
     /// The generation of the group that the consumer believes to be in; `None` outside of one.
