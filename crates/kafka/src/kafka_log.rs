@@ -18,7 +18,7 @@ use crate::clock::{Stopwatch, drop_within};
 use crate::context::{ConsumerEvents, Rebalance};
 use crate::failure::{is_hopeless, text_of};
 use crate::settings::KafkaSettings;
-use crate::source::{BATCH_RECORDS_MAX, Probe, SLICE, TopicReader, assign, hand_over};
+use crate::source::{BATCH_RECORDS_MAX, Probe, SLICE, TopicReader, hand_over, named};
 use crate::transactions::{TransactionStats, Transactions};
 
 /// How long one stable offset fetch may wait for a pending transaction before the worker is told.
@@ -293,7 +293,10 @@ impl Log for KafkaLog {
     }
 
     fn assign(&mut self, starts: &[(Source, Offset)]) -> Result<(), LogError> {
-        assign(self.consumer()?, &self.inputs, starts).map_err(LogError::Retriable)?;
+        let Self { consumer, inputs, .. } = self;
+        if let Some(consumer) = consumer {
+            consumer.assign(&named(inputs, starts)).map_err(|error| refused(&error))?;
+        }
         self.assignment.sources = starts.iter().map(|(source, _)| *source).collect();
         self.assignment.reading = true;
         self.drop_stale_membership();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 /// How any client reaches the cluster.
 #[derive(Clone)]
@@ -147,6 +148,9 @@ impl ClientSettings {
 
     fn base(&self, kind: Kind) -> ClientConfig {
         let mut config = ClientConfig::new();
+        // What is shown is decided by the `tracing` filter, not by a level that the library guesses.
+        let debugging = self.properties.keys().any(|key| split_kind(key).1 == "debug");
+        config.set_log_level(if debugging { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", "streamgauge")

@@ -9,7 +9,6 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use streamgauge_events::{EventTime, Offset};
 use streamgauge_stage::{Delivery, Record, Source};
 
@@ -17,7 +16,7 @@ use crate::KafkaFailure;
 use crate::batch::{Batch, BatchConsumer, Fetched};
 use crate::clock::{Stopwatch, drop_within};
 use crate::context::Quiet;
-use crate::failure::{is_hopeless, text_of};
+use crate::failure::is_hopeless;
 use crate::settings::ClientSettings;
 
 /// Records taken from the client at once. At 250 bytes each about 256 kB: more does not get faster.
@@ -165,8 +164,9 @@ impl TopicReader {
 
     /// Starts reading these partitions, and no others.
     pub fn assign(&mut self, starts: &[(Source, Offset)]) -> Result<(), KafkaFailure> {
-        let consumer = self.consumer.as_ref().expect("taken only while being dropped");
-        assign(consumer, &self.topics, starts).map_err(KafkaFailure)
+        let consumer = self.consumer.as_mut().expect("taken only while being dropped");
+        let starts = named(&self.topics, starts);
+        consumer.assign(&starts).map_err(|error| KafkaFailure::new("assign partitions", &error))
     }
 
     /// Waits at most `wait` for records and hands over what is there. Answers how many records.
@@ -251,6 +251,14 @@ impl Drop for TopicReader {
     }
 }
 
+/// Starts under the names of their topics.
+pub(crate) fn named<'a>(topics: &'a [String], starts: &[(Source, Offset)]) -> Vec<(&'a str, i32, Offset)> {
+    starts
+        .iter()
+        .map(|(source, offset)| (topics[usize::from(source.topic)].as_str(), source.partition, *offset))
+        .collect()
+}
+
 fn check(topics: &[String], handed: &Handed) -> Result<(), KafkaFailure> {
     match handed.problems.first() {
         None => Ok(()),
@@ -266,22 +274,4 @@ fn check(topics: &[String], handed: &Handed) -> Result<(), KafkaFailure> {
             Err(KafkaFailure(format!("{topic}/{}: {code}", source.partition)))
         }
     }
-}
-
-/// Assigns by hand, with every partition's records arriving in the batch queue.
-pub(crate) fn assign<C: rdkafka::consumer::ConsumerContext + 'static>(
-    consumer: &BatchConsumer<C>,
-    topics: &[String],
-    starts: &[(Source, Offset)],
-) -> Result<(), String> {
-    let mut list = TopicPartitionList::with_capacity(starts.len());
-    for (source, offset) in starts {
-        let topic = &topics[usize::from(source.topic)];
-        if !consumer.forward(topic, source.partition) {
-            return Err(format!("{topic}/{} can't be read", source.partition));
-        }
-        list.add_partition_offset(topic, source.partition, KafkaOffset::Offset(*offset))
-            .map_err(|error| format!("{topic}/{} can't be read from offset {offset}: {}", source.partition, text_of(&error)))?;
-    }
-    consumer.consumer().assign(&list).map_err(|error| format!("couldn't assign partitions: {}", text_of(&error)))
 }
