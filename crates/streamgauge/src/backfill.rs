@@ -58,7 +58,8 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     let mut definitions = Definitions::default();
     for path in &args.definitions {
         for file in yaml_files(path)? {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("couldn't read definitions {}", file.display()))?;
+            let text = std::fs::read_to_string(&file)
+                .with_context(|| format!("couldn't read definitions {}", file.display()))?;
             definitions.add_file(&file.display().to_string(), &text)?;
         }
     }
@@ -96,7 +97,12 @@ fn progress(log: &FileLog<'_>, quiet: bool) -> ProgressBar {
 
 fn summary(args: &BackfillArgs, counts: &[(String, streamgauge_mapping::Counts)], counters: &Counters) {
     for (name, counts) in counts {
-        anstream::println!("{name}: {} rows, {} requests, {} rows refused", counts.rows, counts.events, counts.rejected);
+        anstream::println!(
+            "{name}: {} rows, {} requests, {} rows refused",
+            counts.rows,
+            counts.events,
+            counts.rejected
+        );
     }
     let dead: u64 = counters.dead_letters.values().sum();
     anstream::println!("{} records read, {} counted, {dead} dead letters", counters.records, counters.records - dead);
@@ -104,5 +110,8 @@ fn summary(args: &BackfillArgs, counts: &[(String, streamgauge_mapping::Counts)]
         anstream::println!("  {reason}: {count}");
     }
     let out = args.out.display();
-    anstream::println!("{} batches in {out}/sli.windows.jsonl; look at them with: streamgauge windows --input {out} --window 60s", counters.batches);
+    anstream::println!(
+        "{} batches in {out}/sli.windows.jsonl; look at them with: streamgauge windows --input {out} --window 60s",
+        counters.batches
+    );
 }

@@ -44,7 +44,8 @@ impl<'m> FileLog<'m> {
     pub fn open(inputs: &[PathBuf], mapping: &'m Mapping, directory: &Path, overwrite: bool) -> anyhow::Result<Self> {
         let mut opened = Vec::new();
         for path in inputs {
-            let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+            let name =
+                path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
             opened.push(Input { name, file: MappedFile::open(path, mapping)?, next: 0, ended: false });
         }
         Ok(Self { inputs: opened, reading: 0, announced: false, outputs: Outputs::open(directory, overwrite)? })

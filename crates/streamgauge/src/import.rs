@@ -130,7 +130,8 @@ struct Refused {
 
 impl Refused {
     fn open(path: Option<&std::path::Path>) -> anyhow::Result<Self> {
-        let create = |path: &std::path::Path| File::create(path).with_context(|| format!("couldn't write {}", path.display()));
+        let create =
+            |path: &std::path::Path| File::create(path).with_context(|| format!("couldn't write {}", path.display()));
         Ok(Self { file: path.map(create).transpose()?.map(BufWriter::new), shown: 0, reasons: BTreeMap::new() })
     }
 
@@ -158,16 +159,12 @@ impl Refused {
         for (reason, count) in &self.reasons {
             anstream::println!("  {reason}: {count}");
         }
-        match &mut self.file {
-            Some(file) => {
-                file.flush()?;
-                Ok(ExitCode::SUCCESS)
-            }
-            None if self.total() > 0 => {
-                anstream::eprintln!("refused rows were not kept: --rejects FILE writes them down");
-                Ok(ExitCode::from(EXIT_REFUSED))
-            }
-            None => Ok(ExitCode::SUCCESS),
+        if let Some(file) = &mut self.file {
+            file.flush()?;
+        } else if self.total() > 0 {
+            anstream::eprintln!("refused rows were not kept: --rejects FILE writes them down");
+            return Ok(ExitCode::from(EXIT_REFUSED));
         }
+        Ok(ExitCode::SUCCESS)
     }
 }

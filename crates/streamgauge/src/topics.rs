@@ -93,7 +93,7 @@ fn show(differences: &[Difference], what: &str) {
 
 fn list() {
     let mut rows = comfy_table::Table::new();
-    rows.load_preset(comfy_table::presets::NOTHING);
+    rows.load_style(comfy_table::presets::NOTHING);
     rows.set_header(["topic", "writers", "readers", "key", "partitions", "cleanup", "retention"]);
     for topic in table() {
         rows.add_row([

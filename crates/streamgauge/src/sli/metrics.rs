@@ -70,7 +70,9 @@ impl Board {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.iter().enumerate().find_map(|(index, snapshot)| match snapshot {
             None => Some(format!("worker {index} has not joined the group yet")),
-            Some(snapshot) if !snapshot.ready => Some(format!("worker {index} is taking partitions over, or can't reach Kafka")),
+            Some(snapshot) if !snapshot.ready => {
+                Some(format!("worker {index} is taking partitions over, or can't reach Kafka"))
+            }
             Some(_) => None,
         })
     }
@@ -115,7 +117,9 @@ fn families(live: &[(usize, &WorkerSnapshot)]) -> Vec<Family> {
     let mut families = vec![
         per_worker(live, "records", "Input records folded", Counter, |s| s.counters.records as f64),
         per_worker(live, "record_bytes", "Bytes of their values", Counter, |s| s.counters.record_bytes as f64),
-        per_worker(live, "refolded_records", "Records read again to rebuild state", Counter, |s| s.counters.refolded as f64),
+        per_worker(live, "refolded_records", "Records read again to rebuild state", Counter, |s| {
+            s.counters.refolded as f64
+        }),
         per_worker(live, "batches", "Batches committed", Counter, |s| s.counters.batches as f64),
         per_worker(live, "bursts", "Transactions committed", Counter, |s| s.counters.bursts as f64),
         per_worker(live, "outputs", "Output records committed", Counter, |s| s.counters.outputs as f64),
@@ -124,10 +128,18 @@ fn families(live: &[(usize, &WorkerSnapshot)]) -> Vec<Family> {
             s.counters.output_bytes as f64 / (s.counters.record_bytes.max(1)) as f64
         }),
         per_worker(live, "aborted_bursts", "Bursts that failed", Counter, |s| s.counters.aborts as f64),
-        per_worker(live, "rebuilds", "Times that all state was rebuilt from what was committed", Counter, |s| s.counters.rebuilds as f64),
-        per_worker(live, "idle_advances", "Idle advances of silent partitions", Counter, |s| s.counters.idle_advances as f64),
-        per_worker(live, "transaction_seconds", "Time in committed transactions", Counter, |s| s.transactions.sum_us as f64 / 1e6),
-        per_worker(live, "transaction_last_seconds", "Duration of the last transaction", Gauge, |s| s.transactions.last_us as f64 / 1e6),
+        per_worker(live, "rebuilds", "Times that all state was rebuilt from what was committed", Counter, |s| {
+            s.counters.rebuilds as f64
+        }),
+        per_worker(live, "idle_advances", "Idle advances of silent partitions", Counter, |s| {
+            s.counters.idle_advances as f64
+        }),
+        per_worker(live, "transaction_seconds", "Time in committed transactions", Counter, |s| {
+            s.transactions.sum_us as f64 / 1e6
+        }),
+        per_worker(live, "transaction_last_seconds", "Duration of the last transaction", Gauge, |s| {
+            s.transactions.last_us as f64 / 1e6
+        }),
         per_worker(live, "ready", "1: partitions taken over, nothing failing", Gauge, |s| f64::from(u8::from(s.ready))),
         dead_letters(live),
     ];
@@ -191,6 +203,7 @@ fn dead_letters(live: &[(usize, &WorkerSnapshot)]) -> Family {
 /// Of this process, from /proc; 0 where there is none.
 pub fn resident_bytes() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
     kib.map_or(0.0, |kib: f64| kib * 1024.0)
 }

@@ -87,7 +87,8 @@ fn run(settings: &SliSettings) -> Result<(), Failure> {
     }
     let mut threads: Vec<JoinHandle<Result<(), Exit>>> = Vec::new();
     for index in 0..settings.workers {
-        let stage = SliStage::new(&settings.input, settings.time, &bundle).map_err(|halt| Failure::Exit(halt.into()))?;
+        let stage =
+            SliStage::new(&settings.input, settings.time, &bundle).map_err(|halt| Failure::Exit(halt.into()))?;
         let (settings, board, stop) = (settings.clone(), board.clone(), stop.clone());
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
@@ -170,15 +171,36 @@ fn log_note(worker: u32, inputs: &[String], note: &Note) {
     let topic = |source: &Source| inputs.get(usize::from(source.topic)).map_or("?", String::as_str);
     match note {
         Note::Opened { source, start, committed, kept } => {
-            info!(worker, topic = topic(source), partition = source.partition, start, committed, kept, "partition opened");
+            info!(
+                worker,
+                topic = topic(source),
+                partition = source.partition,
+                start,
+                committed,
+                kept,
+                "partition opened"
+            );
         }
         Note::LostRange { source, from, to } => {
-            warn!(worker, topic = topic(source), partition = source.partition, from, to, "records had left the log before they were counted");
+            warn!(
+                worker,
+                topic = topic(source),
+                partition = source.partition,
+                from,
+                to,
+                "records had left the log before they were counted"
+            );
         }
         Note::Revoked { partitions } => info!(worker, partitions, "partitions revoked"),
         Note::Lost { partitions } => warn!(worker, partitions, "partitions lost: others may own them already"),
         Note::IdleAdvance { source, complete_until } => {
-            debug!(worker, topic = topic(source), partition = source.partition, complete_until = complete_until.0, "time goes on in silence");
+            debug!(
+                worker,
+                topic = topic(source),
+                partition = source.partition,
+                complete_until = complete_until.0,
+                "time goes on in silence"
+            );
         }
         Note::Burst { outputs, batches, bytes } => debug!(worker, outputs, batches, bytes, "burst committed"),
         Note::Rebuilding { cause } => warn!(worker, cause, "burst failed: rebuilding from what was committed"),

@@ -202,7 +202,14 @@ struct Layers<'m> {
 }
 
 impl Layers<'_> {
-    fn choose<T>(&mut self, name: &'static str, args: Option<T>, file: Option<T>, default: T, show: impl Fn(&T) -> String) -> T {
+    fn choose<T>(
+        &mut self,
+        name: &'static str,
+        args: Option<T>,
+        file: Option<T>,
+        default: T,
+        show: impl Fn(&T) -> String,
+    ) -> T {
         let (value, origin) = match (args, file) {
             (Some(value), _) => match self.matches.value_source(name) {
                 Some(ValueSource::EnvVariable) => (value, format!("STREAMGAUGE_{}", name.to_uppercase())),
@@ -239,11 +246,21 @@ impl Loaded {
         let time = TimeSettings {
             pane_us: i64::from(layers.number("pane_secs", args.pane_secs, file.pane_secs, 10)) * 1_000_000,
             max_out_of_orderness_us: 1000
-                * i64::from(layers.number("max_out_of_orderness_ms", args.max_out_of_orderness_ms, file.max_out_of_orderness_ms, 5000)),
+                * i64::from(layers.number(
+                    "max_out_of_orderness_ms",
+                    args.max_out_of_orderness_ms,
+                    file.max_out_of_orderness_ms,
+                    5000,
+                )),
             late_horizon_us: 1_000_000
                 * i64::from(layers.number("late_horizon_secs", args.late_horizon_secs, file.late_horizon_secs, 86_400)),
             max_future_skew_us: Some(
-                1000 * i64::from(layers.number("max_future_skew_ms", args.max_future_skew_ms, file.max_future_skew_ms, 5000)),
+                1000 * i64::from(layers.number(
+                    "max_future_skew_ms",
+                    args.max_future_skew_ms,
+                    file.max_future_skew_ms,
+                    5000,
+                )),
             ),
             cells_max: layers.number("cells_max", args.cells_max, file.cells_max, 20_000) as usize,
         };
@@ -256,15 +273,27 @@ impl Loaded {
         });
         let pace = WorkerSettings {
             commit_interval_us: 1000
-                * i64::from(layers.number("commit_interval_ms", args.commit_interval_ms, file.commit_interval_ms, 2000)),
-            idle_after_us: 1000 * i64::from(layers.number("idle_after_ms", args.idle_after_ms, file.idle_after_ms, 5000)),
+                * i64::from(layers.number(
+                    "commit_interval_ms",
+                    args.commit_interval_ms,
+                    file.commit_interval_ms,
+                    2000,
+                )),
+            idle_after_us: 1000
+                * i64::from(layers.number("idle_after_ms", args.idle_after_ms, file.idle_after_ms, 5000)),
             outage_max_us: 1_000_000
                 * i64::from(layers.number("outage_max_secs", args.outage_max_secs, file.outage_max_secs, 900)),
             start: match start {
                 Start::Earliest => StartAt::Earliest,
                 Start::Latest => StartAt::Latest,
             },
-            new_generation: layers.choose("new_generation", args.new_generation.then_some(true), None, false, bool::to_string),
+            new_generation: layers.choose(
+                "new_generation",
+                args.new_generation.then_some(true),
+                None,
+                false,
+                bool::to_string,
+            ),
             ..WorkerSettings::default()
         };
         let bundle = BundleSettings {
@@ -272,7 +301,8 @@ impl Loaded {
             series_key: series_key(&mut layers, args.series_key)?,
         };
         let listen = layers.text("listen", args.listen, file.listen, "127.0.0.1:9464");
-        let show_paths = |paths: &Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",");
+        let show_paths =
+            |paths: &Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",");
         let settings = SliSettings {
             brokers: layers.text("brokers", args.brokers, file.brokers, "127.0.0.1:9092"),
             group: layers.text("group", args.group, file.group, "sli"),
@@ -318,7 +348,9 @@ impl File {
         for key in file.kafka_properties.keys() {
             if is_secret(key) {
                 let variable = format!("{PROPERTY_PREFIX}{}", key.replace('.', "_").to_uppercase());
-                bail!("{shown}: kafka_properties.{key} is a secret and does not belong into a file: set {variable} instead");
+                bail!(
+                    "{shown}: kafka_properties.{key} is a secret and does not belong into a file: set {variable} instead"
+                );
             }
         }
         Ok(file)
@@ -332,7 +364,8 @@ impl SliSettings {
         for path in &self.definitions {
             for file in yaml_files(path)? {
                 let name = file.display().to_string();
-                let text = std::fs::read_to_string(&file).with_context(|| format!("couldn't read definitions {name}"))?;
+                let text =
+                    std::fs::read_to_string(&file).with_context(|| format!("couldn't read definitions {name}"))?;
                 definitions.add_file(&name, &text)?;
             }
         }
@@ -398,7 +431,8 @@ fn ordinal(text: &str, only_printing: bool) -> anyhow::Result<u32> {
         "" if only_printing => Ok(0),
         "" => bail!("ordinal is not set: {remedy}"),
         "from-hostname" => {
-            let host = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/etc/hostname")).unwrap_or_default();
+            let host =
+                std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/etc/hostname")).unwrap_or_default();
             let host = host.trim().to_owned();
             let number = host.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
             number.with_context(|| format!("ordinal: the host name {host:?} does not end in - and a number; {remedy}"))
@@ -411,7 +445,9 @@ fn parse_listen(text: &str) -> anyhow::Result<Option<SocketAddr>> {
     if text == "off" {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| anyhow::anyhow!("listen is {text:?}; expected an address such as 127.0.0.1:9464, or off"))
+    text.parse()
+        .map(Some)
+        .map_err(|_| anyhow::anyhow!("listen is {text:?}; expected an address such as 127.0.0.1:9464, or off"))
 }
 
 fn properties(
@@ -419,7 +455,8 @@ fn properties(
     mut properties: BTreeMap<String, String>,
     flags: &[String],
 ) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut origins: BTreeMap<String, String> = properties.keys().map(|key| (key.clone(), layers.file.clone())).collect();
+    let mut origins: BTreeMap<String, String> =
+        properties.keys().map(|key| (key.clone(), layers.file.clone())).collect();
     for (key, value, variable) in properties_of_environment() {
         origins.insert(key.clone(), variable);
         properties.insert(key, value);
