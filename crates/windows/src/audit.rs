@@ -211,7 +211,12 @@ impl Audit {
         self.require(&self.mark());
         // Letters behind the last batch are no batch's yet: in a bounded input they belong to none.
         let sources: Vec<Source> = self.chains.keys().cloned().collect();
-        sources.iter().for_each(|source| self.collect(source));
+        for source in &sources {
+            let chain = self.chain(source);
+            let unclaimed = chain.letters.unclaimed().map(|offset| Kind::DeadLetterUndeclared { offset });
+            chain.problems.extend(unclaimed);
+            self.collect(source);
+        }
     }
 
     pub fn report(&self) -> Report {

@@ -200,8 +200,7 @@ impl Chain {
                 self.problems.push(Kind::FrontierMissing { batch: id, output_partition: *number });
             }
         }
-        let cut_off =
-            self.lanes.values().any(|state| state.lane.cut && state.first.is_none_or(|first| id <= first));
+        let cut_off = self.lanes.values().any(|state| state.lane.cut && state.first.is_none_or(|first| id <= first));
         let unbroken = self.follows(id, &frontier, cut_off);
         if !cut_off {
             if unbroken {
@@ -209,8 +208,7 @@ impl Chain {
             }
             self.account(id, &frontier, n);
         }
-        self.head =
-            Some(Head { id, to: frontier.to, open: frontier.open, complete_until: frontier.complete_until });
+        self.head = Some(Head { id, to: frontier.to, open: frontier.open, complete_until: frontier.complete_until });
     }
 
     /// Whether the batch goes on where the one before it ended.

@@ -143,8 +143,12 @@ impl Coverage {
     /// Every pane that ends at or before this is complete, up to late records; `None` while a partition is unheard of.
     pub fn complete_until(&self) -> Option<EventTime> {
         for (topic, partitions) in &self.rosters {
-            let seen: BTreeSet<i32> =
-                self.chains.keys().filter(|(_, source)| source.topic == *topic).map(|(_, source)| source.partition).collect();
+            let seen: BTreeSet<i32> = self
+                .chains
+                .keys()
+                .filter(|(_, source)| source.topic == *topic)
+                .map(|(_, source)| source.partition)
+                .collect();
             if (0..*partitions).any(|partition| !seen.contains(&partition)) {
                 return None;
             }

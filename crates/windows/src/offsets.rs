@@ -130,6 +130,11 @@ impl Proof {
         differing
     }
 
+    /// What was seen and is in no batch so far: the start of each run.
+    pub fn unclaimed(&self) -> impl Iterator<Item = Offset> {
+        self.runs.0.keys().copied()
+    }
+
     /// Batches that wait for the other side.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
@@ -143,10 +148,12 @@ mod tests {
     #[test]
     fn runs_count_what_was_inserted() {
         let mut runs = Runs::default();
-        for (offset, new) in [(5, true), (6, true), (4, true), (5, false), (9, true), (8, true), (7, true), (20, true)] {
+        for (offset, new) in [(5, true), (6, true), (4, true), (5, false), (9, true), (8, true), (7, true), (20, true)]
+        {
             assert_eq!(runs.insert(offset), new, "{offset}");
         }
-        for (from, to, expected) in [(0, 30, 7), (4, 10, 6), (5, 6, 1), (10, 20, 0), (10, 21, 1), (6, 6, 0), (9, 3, 0)] {
+        for (from, to, expected) in [(0, 30, 7), (4, 10, 6), (5, 6, 1), (10, 20, 0), (10, 21, 1), (6, 6, 0), (9, 3, 0)]
+        {
             assert_eq!(runs.count(from, to), expected, "[{from}, {to})");
         }
         runs.forget_before(8);

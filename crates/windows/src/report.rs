@@ -24,43 +24,117 @@ pub struct Problem {
 #[serde(tag = "problem", rename_all = "snake_case")]
 pub enum Kind {
     /// A batch is missing from the chain, in every output partition.
-    Hole { after: Option<BatchId>, next: BatchId, from: Offset, to: Offset },
+    Hole {
+        after: Option<BatchId>,
+        next: BatchId,
+        from: Offset,
+        to: Offset,
+    },
     /// A batch covers offsets that the one before it covers as well.
-    Overlap { batch: BatchId, from: Offset, to: Offset },
+    Overlap {
+        batch: BatchId,
+        from: Offset,
+        to: Offset,
+    },
     /// A batch was written again.
-    Repeated { batch: BatchId, output_partition: i32, records: u64 },
+    Repeated {
+        batch: BatchId,
+        output_partition: i32,
+        records: u64,
+    },
     /// A frontier is missing in one output partition and present in others.
-    FrontierMissing { batch: BatchId, output_partition: i32 },
+    FrontierMissing {
+        batch: BatchId,
+        output_partition: i32,
+    },
     /// The frontiers of one batch are not the same bytes.
-    FrontiersDiffer { batch: BatchId, output_partition: i32 },
+    FrontiersDiffer {
+        batch: BatchId,
+        output_partition: i32,
+    },
     /// Deltas without the frontier that ends their batch.
-    Unfinished { batch: BatchId, deltas: u64 },
+    Unfinished {
+        batch: BatchId,
+        deltas: u64,
+    },
     /// A delta that stands behind the frontier of its batch.
-    DeltaBehindFrontier { batch: BatchId, output_partition: i32, deltas: u64 },
+    DeltaBehindFrontier {
+        batch: BatchId,
+        output_partition: i32,
+        deltas: u64,
+    },
     /// The same series and pane twice in one batch.
-    DeltaTwice { batch: BatchId, service: String, pane: EventTime },
+    DeltaTwice {
+        batch: BatchId,
+        service: String,
+        pane: EventTime,
+    },
     /// records - dead letters - lost events differ from counted events + change of open ones.
-    Balance { batch: BatchId, expected_open: i128, open: u64 },
+    Balance {
+        batch: BatchId,
+        expected_open: i128,
+        open: u64,
+    },
     /// The parts of a delta contradict each other.
-    Inconsistent { batch: BatchId, service: String, pane: EventTime, message: String },
+    Inconsistent {
+        batch: BatchId,
+        service: String,
+        pane: EventTime,
+        message: String,
+    },
     /// Events were open when a generation ended, and no frontier of the next one accounts for them.
-    OpenDropped { batch: BatchId, events: u64 },
+    OpenDropped {
+        batch: BatchId,
+        events: u64,
+    },
     /// E of a batch is before that of the batch before.
-    WentBack { batch: BatchId, before: EventTime, complete_until: EventTime },
+    WentBack {
+        batch: BatchId,
+        before: EventTime,
+        complete_until: EventTime,
+    },
     /// Offsets that had left the log before they could be counted.
-    Lost { batch: BatchId, ranges: Vec<(Offset, Offset)>, events: u64 },
-    DeadLetterTwice { offset: Offset },
+    Lost {
+        batch: BatchId,
+        ranges: Vec<(Offset, Offset)>,
+        events: u64,
+    },
+    DeadLetterTwice {
+        offset: Offset,
+    },
     /// A dead letter that no frontier counts.
-    DeadLetterUndeclared { offset: Offset },
+    DeadLetterUndeclared {
+        offset: Offset,
+    },
     /// Frontier and dead-letters topic disagree.
-    DeadLetters { batch: BatchId, from: Offset, to: Offset, declared: u64, found: u64 },
+    DeadLetters {
+        batch: BatchId,
+        from: Offset,
+        to: Offset,
+        declared: u64,
+        found: u64,
+    },
     /// Frontier and input topic disagree.
-    Records { batch: BatchId, from: Offset, to: Offset, declared: u64, found: u64 },
+    Records {
+        batch: BatchId,
+        from: Offset,
+        to: Offset,
+        declared: u64,
+        found: u64,
+    },
     /// A record stood before a batch that had been proven without it.
-    RecordUndeclared { offset: Offset },
+    RecordUndeclared {
+        offset: Offset,
+    },
     /// An output that didn't fit into a record was left out.
-    OutputTooLarge { message: String },
-    Undecodable { topic: &'static str, output_partition: i32, message: String },
+    OutputTooLarge {
+        message: String,
+    },
+    Undecodable {
+        topic: &'static str,
+        output_partition: i32,
+        message: String,
+    },
 }
 
 impl fmt::Display for Problem {
@@ -85,7 +159,10 @@ impl fmt::Display for Kind {
                 write!(f, "overlap: {batch} counts offsets {from} to {to} again")
             }
             Self::Repeated { batch, output_partition, records } => {
-                write!(f, "repeat: {batch} ({records} records) was written again to output partition {output_partition}")
+                write!(
+                    f,
+                    "repeat: {batch} ({records} records) was written again to output partition {output_partition}"
+                )
             }
             Self::FrontierMissing { batch, output_partition } => {
                 write!(f, "the frontier of {batch} is missing in output partition {output_partition}")
@@ -124,10 +201,9 @@ impl fmt::Display for Kind {
             Self::DeadLetterUndeclared { offset } => {
                 write!(f, "offset {offset} is in dead-letters, but no frontier counts it there")
             }
-            Self::DeadLetters { batch, from, to, declared, found } => write!(
-                f,
-                "{batch} (offsets {from} to {to}) says {declared} dead letters, dead-letters holds {found}"
-            ),
+            Self::DeadLetters { batch, from, to, declared, found } => {
+                write!(f, "{batch} (offsets {from} to {to}) says {declared} dead letters, dead-letters holds {found}")
+            }
             Self::Records { batch, from, to, declared, found } => {
                 write!(f, "{batch} says {declared} records in offsets {from} to {to}, the log holds {found}")
             }
@@ -244,8 +320,17 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for partition in &self.partitions {
-            let PartitionReport { source, partition: number, batches, produced, counted, dead_lettered, lost, open, .. } =
-                partition;
+            let PartitionReport {
+                source,
+                partition: number,
+                batches,
+                produced,
+                counted,
+                dead_lettered,
+                lost,
+                open,
+                ..
+            } = partition;
             let offset = |offset: Option<Offset>| offset.map_or("?".to_owned(), |offset| offset.to_string());
             let (from, to) = (offset(partition.from), offset(partition.to));
             write!(f, "{source}/{number}: offsets {from} to {to}, {batches} batches: {produced} read")?;

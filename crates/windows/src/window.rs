@@ -76,10 +76,19 @@ impl FromStr for Level {
 
     /// From decimal text, digit by digit: by way of a float, a rank may be one off.
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || format!("{text:?} is no quantile: write a decimal above 0 and up to 1, such as 0.999, with at most 9 places");
+        let refused = || {
+            format!(
+                "{text:?} is no quantile: write a decimal above 0 and up to 1, such as 0.999, with at most 9 places"
+            )
+        };
         let (whole, places) = text.split_once('.').unwrap_or((text, ""));
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if (whole.is_empty() && places.is_empty()) || whole.len() > 1 || places.len() > 9 || !digits(whole) || !digits(places) {
+        if (whole.is_empty() && places.is_empty())
+            || whole.len() > 1
+            || places.len() > 9
+            || !digits(whole)
+            || !digits(places)
+        {
             return Err(refused());
         }
         let denominator = 10_u64.pow(places.len() as u32);
@@ -111,7 +120,9 @@ pub struct Query {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuery {
-    #[error("a window of {length_us} us is not a multiple of the panes of {pane_us} us that were recorded; the next longer one has {next_us} us")]
+    #[error(
+        "a window of {length_us} us is not a multiple of the panes of {pane_us} us that were recorded; the next longer one has {next_us} us"
+    )]
     NotAMultiple { length_us: i64, pane_us: i64, next_us: i64 },
     #[error("a window of {0} us has no length")]
     NoLength(i64),
@@ -224,7 +235,8 @@ impl Query {
                 let wanted = cells.series.iter().filter(|(series, _)| self.takes(series));
                 for (series, cell) in wanted {
                     let by = self.labels_of(series);
-                    let labels = by.iter().filter_map(|label| Some((label.as_str(), label.of(group, series)?.to_owned())));
+                    let labels =
+                        by.iter().filter_map(|label| Some((label.as_str(), label.of(group, series)?.to_owned())));
                     let row = Row { sli: series.sli.clone(), labels: labels.collect(), start };
                     let content = rows.entry(row).or_default();
                     content.sum.add(cell);
