@@ -277,6 +277,9 @@ fn fetch_properties(config: &mut ClientConfig) {
         // The default of 1000 lets a consumer sleep for a second whenever its prefetch was full: a sixth of the speed.
         ("fetch.queue.backoff.ms", "10"),
         ("fetch.error.backoff.ms", "100"),
+        // At the end of a log the broker holds a fetch back for so long. A partition that is to be read from another
+        // offset (after an abort) waits for the fetch under way.
+        ("fetch.wait.max.ms", "100"),
         // How soon a topic's new partitions are noticed.
         ("topic.metadata.refresh.interval.ms", "10000"),
     ];
