@@ -1,0 +1,107 @@
+//! The example files that the topic table names, made by the real code from `schemas/request.example.jsonl`,
+//! `schemas/request.rejected.example.jsonl` and `docker/definitions`. `UPDATE_EXPECT=1 cargo test --test house` writes
+//! them anew.
+
+use expect_test::expect_file;
+use streamgauge_events::{DeadLetter, EventTime, Fact, topics};
+use streamgauge_stage::ledger::Opening;
+use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SliStage};
+
+use crate::tree;
+
+/// 2026-01-05T10:00:40Z: when the broker appended them all.
+const APPENDED: EventTime = EventTime(1_767_607_240_000_000);
+
+fn bundle() -> Bundle {
+    let mut definitions = Definitions::default();
+    for file in tree::files_in("docker/definitions/", &[".yaml"]) {
+        definitions.add_file(&file, &tree::read(&file)).unwrap_or_else(|error| panic!("{error}"));
+    }
+    definitions.check().unwrap_or_else(|error| panic!("{error}"));
+    Bundle { settings: BundleSettings::default(), definitions }
+}
+
+/// What the stage writes for the examples, lying in partition 0 of `requests`, once the partition has fallen silent.
+fn outbox() -> Outbox {
+    let bundle = bundle();
+    let time = TimeSettings::default();
+    let stage = SliStage::new(topics::REQUESTS, time, &bundle).expect("the definitions are valid");
+    let opening = Opening {
+        source: topics::REQUESTS,
+        partition: 0,
+        partitions: 1,
+        offset: 0,
+        metadata: "",
+        log_start: 0,
+        generation: 0,
+        new_generation: false,
+        bundle: stage.bundle(),
+        time,
+    };
+    let mut ledger = Ledger::open(&opening, stage.cells()).expect("a new chain can begin");
+    let mut out = Outbox::default();
+    let lines = [tree::read("schemas/request.example.jsonl"), tree::read("schemas/request.rejected.example.jsonl")];
+    let mut offset = 0;
+    for line in lines.iter().flat_map(|text| text.lines()) {
+        let record = Record {
+            source: Source { topic: 0, partition: 0 },
+            offset,
+            timestamp: Some(APPENDED),
+            key: None,
+            value: Some(line.as_bytes()),
+            rejected: None,
+        };
+        ledger.fold(&record, &mut out).expect("a new chain does not halt");
+        offset += 1;
+    }
+    assert!(ledger.idle(offset, APPENDED.plus_us(30_000_000), &mut out), "half a minute of silence moves the grid");
+    assert_eq!(ledger.open_events(), 0, "an idle batch holds every live pane");
+    out
+}
+
+fn lines_of(out: &Outbox, topic: &str) -> String {
+    let values = out.outputs().iter().filter(|output| output.topic == topic);
+    values.map(|output| format!("{}\n", std::str::from_utf8(&output.value).expect("JSON is UTF-8"))).collect()
+}
+
+#[test]
+fn the_example_of_sli_windows_is_what_the_stage_writes() {
+    let out = outbox();
+    let lines = lines_of(&out, topics::SLI_WINDOWS);
+    let (mut counted, mut records, mut dead_letters) = (0, 0, 0);
+    for line in lines.lines() {
+        match Fact::from_json(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}")) {
+            Fact::Delta(delta) if delta.sli == streamgauge_stage_sli::GOLDEN => counted += delta.n,
+            Fact::Delta(_) => {}
+            Fact::Frontier(frontier) => (records, dead_letters) = (records + frontier.records, dead_letters + frontier.dead_letters),
+        }
+    }
+    assert_eq!(records - dead_letters, counted, "every request is in one delta of the golden signals or a dead letter");
+    expect_file![tree::root().join("schemas/sli.windows.example.jsonl")].assert_eq(&lines);
+}
+
+#[test]
+fn the_example_of_dead_letters_is_what_the_stage_writes() {
+    let out = outbox();
+    let lines = lines_of(&out, topics::DEAD_LETTERS);
+    let rejected = tree::read("schemas/request.rejected.example.jsonl");
+    assert_eq!(lines.lines().count(), rejected.lines().count(), "one dead letter for each rejected record");
+    for (line, value) in lines.lines().zip(rejected.lines()) {
+        let letter: DeadLetter = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(letter.value.as_deref(), Some(value));
+    }
+    expect_file![tree::root().join("schemas/dead-letters.example.jsonl")].assert_eq(&lines);
+}
+
+#[test]
+fn the_example_of_sli_state_is_what_the_stage_writes() {
+    let stage = SliStage::new(topics::REQUESTS, TimeSettings::default(), &bundle()).expect("the definitions are valid");
+    let unsaved = stage.unsaved();
+    let [output] = unsaved.as_slice() else { panic!("one record for one bundle, not {}", unsaved.len()) };
+    assert_eq!(output.topic, topics::SLI_STATE);
+    let value: Bundle = serde_json::from_slice(&output.value).expect("the state topic holds bundles");
+    assert_eq!(output.key, format!("bundle/{}", value.hash()).into_bytes());
+    let pretty = serde_json::to_string_pretty(&value).expect("a bundle always has a JSON form");
+    expect_file![tree::root().join("schemas/sli.state.example.json")].assert_eq(&format!("{pretty}\n"));
+}
