@@ -1,1 +1,7 @@
+//! What the end-to-end tests share: the fault simulator and the truth that results are held against; a real broker and
+//! the processes that are killed on it.
 
+pub mod chaos;
+pub mod cluster;
+pub mod oracle;
+pub mod sim;

@@ -33,6 +33,8 @@ pub struct Features {
     pub churn: bool,
     /// Processes lose touch with their group, stall, or are superseded while they go on.
     pub zombies: bool,
+    /// Few records and long silences.
+    pub quiet: bool,
     pub growth: bool,
     pub bundle_changes: bool,
     /// Upstream writes transactions, and records go missing from the offsets.
@@ -48,6 +50,7 @@ impl Schedule {
         let features = Features {
             churn: random.chance(0.8),
             zombies: random.chance(0.5),
+            quiet: random.chance(0.3),
             growth: random.chance(0.3),
             bundle_changes: random.chance(0.4),
             gaps: random.chance(0.5),

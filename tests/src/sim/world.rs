@@ -64,6 +64,7 @@ pub struct World<'a, S: Subject> {
     /// Definitions that processes are started with from now on.
     deployed: usize,
     healed: bool,
+    in_silence: bool,
     metadata_seen: BTreeMap<i32, String>,
 }
 
@@ -105,6 +106,7 @@ impl<'a, S: Subject> World<'a, S> {
             faults: Vec::new(),
             deployed: 0,
             healed: false,
+            in_silence: false,
             metadata_seen: BTreeMap::new(),
         }
     }
@@ -149,7 +151,8 @@ impl<'a, S: Subject> World<'a, S> {
     }
 
     fn let_time_pass(&mut self) {
-        let milliseconds = match self.random.below(100) {
+        let quiet = if self.schedule.features.quiet { 20 } else { 0 };
+        let milliseconds = match self.random.below(100 - quiet) + quiet {
             0..70 => 1 + self.random.below(30),
             70..90 => 100 + self.random.below(300),
             90..98 => 1000 + self.random.below(2000),
@@ -161,6 +164,9 @@ impl<'a, S: Subject> World<'a, S> {
     }
 
     fn produce(&mut self) {
+        if self.schedule.features.quiet && self.random.chance(0.8) {
+            return;
+        }
         let count = match self.random.below(20) {
             0..8 => 0,
             8..19 => 1 + self.random.below(2),
@@ -275,13 +281,7 @@ impl<'a, S: Subject> World<'a, S> {
                 self.processes[index].faults.borrow_mut().isolate(true);
                 self.log(|| format!("w{ordinal} is cut off from its group for {} ms", length_us / 1000));
             }
-            3..6 => {
-                // Nothing of the process runs, its heartbeat neither.
-                self.processes[index].stalled_until = now.plus_us(length_us);
-                self.processes[index].isolated_until = now.plus_us(length_us);
-                self.processes[index].faults.borrow_mut().isolate(true);
-                self.log(|| format!("w{ordinal} stalls for {} ms", length_us / 1000));
-            }
+            3..6 => self.stall(index, length_us),
             6..8 => {
                 self.log(|| format!("w{ordinal} is started a second time"));
                 self.start(ordinal, None)?;
@@ -290,6 +290,39 @@ impl<'a, S: Subject> World<'a, S> {
         }
         self.counts.zombies += 1;
         Ok(())
+    }
+
+    /// Nothing of the process runs, its heartbeat neither.
+    fn stall(&mut self, index: usize, length_us: i64) {
+        let until = self.now.plus_us(length_us);
+        let process = &mut self.processes[index];
+        (process.stalled_until, process.isolated_until) = (until, until);
+        process.faults.borrow_mut().isolate(true);
+        let ordinal = process.ordinal;
+        self.log(|| format!("w{ordinal} stalls for {} ms", length_us / 1000));
+    }
+
+    fn may_leave_in_silence(&mut self) -> bool {
+        self.schedule.features.zombies && !self.healed && !self.in_silence && self.random.chance(0.2)
+    }
+
+    /// A process that has let go of its partitions is missed in the next generation. The others own them for a while
+    /// without records, and then it comes back with what it remembers.
+    fn leave_in_silence(&mut self, index: usize) -> Result<(), String> {
+        let ordinal = self.processes[index].ordinal;
+        let length_us = (8 + self.random.below(16) as i64) * SECOND_US;
+        self.stall(index, length_us);
+        self.in_silence = true;
+        let until = self.processes[index].stalled_until;
+        while self.now < until {
+            self.now = self.now.plus_us(SECOND_US / 4);
+            self.broker.advance_to(self.now);
+            self.turn_one()?;
+        }
+        self.in_silence = false;
+        self.disturb()?;
+        let back = self.processes.iter().position(|process| process.ordinal == ordinal);
+        back.map_or(Ok(()), |index| self.turn(index))
     }
 
     // ---- processes
@@ -355,10 +388,13 @@ impl<'a, S: Subject> World<'a, S> {
         match turned {
             Ok(result) => {
                 let notes = process.worker.take_notes();
+                let revoked = notes.iter().any(|note| matches!(note, Note::Revoked { .. }));
                 self.take_notes(ordinal, notes);
                 if let Err(exit) = result {
                     self.processes.remove(index);
                     self.exited(ordinal, exit)?;
+                } else if revoked && self.may_leave_in_silence() {
+                    self.leave_in_silence(index)?;
                 }
             }
             Err(payload) => {
