@@ -158,7 +158,8 @@ fn assigned(log: &mut KafkaLog) -> Vec<Source> {
 fn take_over(log: &mut KafkaLog) -> Vec<Source> {
     let sources = assigned(log);
     let committed = log.committed(&sources).expect("nothing is pending");
-    let starts: Vec<_> = committed.iter().map(|found| (found.source, found.offset.unwrap_or(found.log_start))).collect();
+    let starts: Vec<_> =
+        committed.iter().map(|found| (found.source, found.offset.unwrap_or(found.log_start))).collect();
     log.assign(&starts).expect("can be assigned");
     sources
 }
@@ -343,7 +344,8 @@ fn a_member_without_partitions_does_not_hold_the_group_up() {
         for (name, log) in [("first", &mut first), ("second", &mut second)] {
             match poll(log) {
                 Polled::Assigned(sources) => {
-                    log.assign(&sources.iter().map(|source| (*source, 0)).collect::<Vec<_>>()).expect("can be assigned");
+                    log.assign(&sources.iter().map(|source| (*source, 0)).collect::<Vec<_>>())
+                        .expect("can be assigned");
                     sizes.insert(name, sources.len());
                 }
                 Polled::Revoked => log.release().expect("lets go"),
@@ -370,7 +372,10 @@ fn a_zombie_is_fenced_by_its_successor() {
     assert!(matches!(refused, Err(LogError::Fenced(_))), "{refused:?}");
     take_over(&mut successor);
     transaction(&mut successor, &[(0, "successor")], &[position(0, 0, "successor")]);
-    assert_eq!(place.visible(topics::SLI_WINDOWS).into_iter().map(|(_, _, value)| value).collect::<Vec<_>>(), ["successor"]);
+    assert_eq!(
+        place.visible(topics::SLI_WINDOWS).into_iter().map(|(_, _, value)| value).collect::<Vec<_>>(),
+        ["successor"]
+    );
     // The consumer is told as well, by its next heartbeats.
     let since = now();
     loop {
@@ -454,7 +459,8 @@ fn read_back_sees_what_is_committed_and_nothing_else() {
     take_over(&mut log);
     let state = |log: &mut KafkaLog| {
         let mut found = Vec::new();
-        log.read_back(topics::SLI_STATE, 0, &mut |key, value| found.push((text(key), text(value)))).expect("can be read");
+        log.read_back(topics::SLI_STATE, 0, &mut |key, value| found.push((text(key), text(value))))
+            .expect("can be read");
         found
     };
     assert_eq!(state(&mut log), vec![]);
@@ -576,10 +582,7 @@ fn topics_are_planned_applied_and_protected() {
     // Settings, one at a time: what the table does not name and what was set before stays.
     let retention = of(topics::REQUESTS, &|topic| topic.retention_hours = Some(1));
     let text: Vec<String> = admin.plan(&retention).expect("answers").iter().map(ToString::to_string).collect();
-    assert_eq!(
-        text,
-        [format!("{}: retention.ms is 604800000, the table says 3600000", place.name(topics::REQUESTS))]
-    );
+    assert_eq!(text, [format!("{}: retention.ms is 604800000, the table says 3600000", place.name(topics::REQUESTS))]);
     assert_eq!(admin.apply(&retention), Ok(vec![]));
     let policy = of(topics::REQUESTS, &|topic| {
         topic.retention_hours = Some(1);

@@ -54,7 +54,9 @@ impl fmt::Display for Difference {
                     None => write!(f, "; to be added"),
                 }
             }
-            Self::Setting { topic, key, found, wanted } => write!(f, "{topic}: {key} is {found}, the table says {wanted}"),
+            Self::Setting { topic, key, found, wanted } => {
+                write!(f, "{topic}: {key} is {found}, the table says {wanted}")
+            }
         }
     }
 }
@@ -200,7 +202,8 @@ impl TopicAdmin {
         let described = block_on(self.client.describe_configs(&resources, &options()))
             .map_err(|error| KafkaFailure::new("read the settings of topics", &error))?;
         for (name, config) in names.iter().zip(described) {
-            let config = config.map_err(|code| KafkaFailure(format!("couldn't read the settings of topic {name}: {code}")))?;
+            let config =
+                config.map_err(|code| KafkaFailure(format!("couldn't read the settings of topic {name}: {code}")))?;
             found.insert(name.clone(), config);
         }
         Ok(found)

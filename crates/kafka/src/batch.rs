@@ -132,8 +132,7 @@ impl<C: ConsumerContext + 'static> BatchConsumer<C> {
         // SAFETY: the queue is alive, and there is room for `max` pointers. librdkafka writes the first `taken` of them
         // (-1 is an error, and none), each a message that is ours to destroy; only those become part of the vector.
         unsafe {
-            let taken =
-                ffi::rd_kafka_consume_batch_queue(self.queue.handle, timeout_ms, messages.as_mut_ptr(), max);
+            let taken = ffi::rd_kafka_consume_batch_queue(self.queue.handle, timeout_ms, messages.as_mut_ptr(), max);
             messages.set_len(usize::try_from(taken).unwrap_or(0));
         }
         let batch = Batch { messages };

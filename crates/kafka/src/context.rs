@@ -61,10 +61,7 @@ impl ConsumerContext for Quiet {}
 
 /// A step of a rebalance that waits for an answer.
 pub enum Rebalance {
-    Assigned {
-        partitions: Vec<(String, i32)>,
-        metadata: Option<ConsumerGroupMetadata>,
-    },
+    Assigned { partitions: Vec<(String, i32)>, metadata: Option<ConsumerGroupMetadata> },
     Revoked,
     Lost,
 }

@@ -261,7 +261,8 @@ impl Log for KafkaLog {
         }
         // A consumer that reads committed records also fetches stable offsets: while a transaction is pending on one of
         // them the coordinator says so, and the client asks again until the time-out.
-        let list = self.consumer()?.consumer().committed_offsets(list, STABLE_FETCH).map_err(|error| refused(&error))?;
+        let list =
+            self.consumer()?.consumer().committed_offsets(list, STABLE_FETCH).map_err(|error| refused(&error))?;
         let mut found: BTreeMap<(String, i32), (Offset, String)> = BTreeMap::new();
         for element in committed_elements(&list) {
             if let Some(code) = element.error {
@@ -357,8 +358,7 @@ impl Log for KafkaLog {
         };
         let source = Source { topic: 0, partition };
         let ends = BTreeMap::from([(source, watermarks.log_end)]);
-        let patience =
-            Duration::from_millis(self.settings.transaction_timeout_ms.into()) + READ_BACK_PATIENCE_MARGIN;
+        let patience = Duration::from_millis(self.settings.transaction_timeout_ms.into()) + READ_BACK_PATIENCE_MARGIN;
         let read = reader.assign(&[(source, watermarks.log_start)]).and_then(|()| {
             reader.read_to(&ends, patience, &mut |delivery| {
                 if let Delivery::Record(record) = delivery {

@@ -3,16 +3,16 @@
 //! [`KafkaLog`] is the bus of a running stage, [`TopicReader`] and [`RecordSender`] serve the command line,
 //! [`TopicAdmin`] sets topics up. Must never know: what a record means, any stage, HTTP, an async runtime.
 
-pub mod kafka_log;
-pub mod transactions;
-pub mod failure;
-pub mod source;
-pub mod sender;
 pub mod admin;
-pub mod settings;
-pub mod context;
 pub mod batch;
 mod clock;
+pub mod context;
+pub mod failure;
+pub mod kafka_log;
+pub mod sender;
+pub mod settings;
+pub mod source;
+pub mod transactions;
 
 pub use admin::{Difference, TopicAdmin};
 pub use kafka_log::KafkaLog;

@@ -349,7 +349,9 @@ mod tests {
 
     #[test]
     fn secrets_are_not_printed() {
-        for key in ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.jaas.config", "SASL.OAUTHBEARER.CLIENT.SECRET"] {
+        for key in
+            ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.jaas.config", "SASL.OAUTHBEARER.CLIENT.SECRET"]
+        {
             let printed = format!("{:?}", settings(&[(key, "hunter2"), ("sasl.username", "gauge")]));
             assert!(!printed.contains("hunter2"), "{key}: {printed}");
             assert!(printed.contains("[redacted]") && printed.contains("gauge"), "{key}: {printed}");
@@ -373,10 +375,12 @@ mod tests {
 
     #[test]
     fn properties_reach_the_kind_of_client_that_they_name() {
-        let settings = settings(&[("consumer.fetch.queue.backoff.ms", "7"), ("producer.batch.size", "9"), ("debug", "eos")]);
+        let settings =
+            settings(&[("consumer.fetch.queue.backoff.ms", "7"), ("producer.batch.size", "9"), ("debug", "eos")]);
         let shown = |config: ClientConfig, key: &str| config.get(key).map(str::to_owned);
-        let found = ["fetch.queue.backoff.ms", "batch.size", "debug", "isolation.level", "transactional.id", "group.id"]
-            .map(|key| (key, shown(settings.consumer(), key), shown(settings.producer(), key)));
+        let found =
+            ["fetch.queue.backoff.ms", "batch.size", "debug", "isolation.level", "transactional.id", "group.id"]
+                .map(|key| (key, shown(settings.consumer(), key), shown(settings.producer(), key)));
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
             found,

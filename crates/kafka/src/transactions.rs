@@ -109,7 +109,11 @@ impl Transactions {
     }
 
     /// Waits until every record is acknowledged, then adds `offsets` to the transaction.
-    pub fn send_offsets(&mut self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<(), LogError> {
+    pub fn send_offsets(
+        &mut self,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), LogError> {
         self.drain()?;
         let limit = self.message_timeout();
         self.step(Step::SendOffsets, limit, |producer, call| producer.send_offsets_to_transaction(offsets, group, call))
@@ -258,7 +262,9 @@ impl Transactions {
             Verdict::Stop(error) => {
                 let fenced = matches!(
                     flags.code,
-                    RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch
+                    RDKafkaErrorCode::Fenced
+                        | RDKafkaErrorCode::ProducerFenced
+                        | RDKafkaErrorCode::InvalidProducerEpoch
                 );
                 self.fenced_late = fenced && matches!(error, LogError::Ambiguous(_));
                 self.stats.failed += 1;
