@@ -211,9 +211,10 @@ impl<C: Cells> Ledger<C> {
                 activations.push(Activation { start, hash: bundle.to_owned() });
             }
         }
-        // Definitions are needed as long as a record may still come for a pane of theirs.
+        // Definitions are needed as long as a record may still be folded into a pane of theirs: from m on, where max(ts)
+        // may be far behind the one at n (after an idle advance records move it without cutting anything).
         let waits_us = self.time.max_out_of_orderness_us + self.time.late_horizon_us + pane_us;
-        while activations.len() > 1 && activations[1].start < committed.xn.minus_us(waits_us) {
+        while activations.len() > 1 && activations[1].start < committed.x.minus_us(waits_us) {
             activations.remove(0);
         }
         if activations.len() > ACTIVATIONS_MAX {

@@ -456,6 +456,7 @@ impl<'a, S: Subject> World<'a, S> {
             let decoded = CommitMetadata::decode(&committed.metadata);
             let metadata = decoded.map_err(|error| format!("partition {partition} has bad metadata: {error}"))?;
             *seen = committed.metadata;
+            self.trace_commit(partition, &metadata);
             let known = self.activations.entry(partition).or_default();
             if let Some(first) = metadata.b.first() {
                 known.split_off(&first.start);
@@ -463,6 +464,15 @@ impl<'a, S: Subject> World<'a, S> {
             known.extend(metadata.b.into_iter().map(|activation| (activation.start, activation.hash)));
         }
         Ok(())
+    }
+
+    fn trace_commit(&mut self, partition: i32, metadata: &CommitMetadata) {
+        self.log(|| {
+            let CommitMetadata { m, k, t, wn, ev, b, .. } = metadata;
+            let definitions: Vec<String> = b.iter().map(|b| format!("{:.4}@{}", b.hash, b.start.0)).collect();
+            let definitions = definitions.join(" ");
+            format!("    committed {partition}: m {m} k {k} to {t} watermark {} open {ev} definitions {definitions}", wn.0)
+        });
     }
 
     // ---- the end
