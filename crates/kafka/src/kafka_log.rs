@@ -215,9 +215,9 @@ impl KafkaLog {
         let watch = Stopwatch::start();
         while let Some(left) = watch.left(limit) {
             if let Some(Err(error)) = consumer.poll(left.min(Duration::from_millis(50))) {
-                match consumer_error(consumer, &error) {
-                    Err(error @ (LogError::Fenced(_) | LogError::Fatal(_))) => return Err(error),
-                    Err(_) | Ok(()) => {}
+                let meaning = consumer_error(consumer, &error);
+                if matches!(meaning, Err(LogError::Fenced(_) | LogError::Fatal(_))) {
+                    return meaning;
                 }
             }
         }
