@@ -14,10 +14,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(crate::demo::DemoArgs),
     Backfill(crate::backfill::BackfillArgs),
     Import(crate::import::ImportArgs),
     /// Compare Kafka's topics with the topic table, and set them up
     Topics(crate::topics::TopicsArgs),
+    Windows(crate::windows::WindowsArgs),
+    Audit(crate::audit::AuditArgs),
     /// Print a completion script: add it to your shell's completions
     Completions {
         shell: clap_complete::Shell,
@@ -42,9 +45,12 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Demo(args) => crate::demo::run(args),
         Command::Backfill(args) => crate::backfill::run(args),
         Command::Import(args) => crate::import::run(args),
         Command::Topics(args) => crate::topics::run(args),
+        Command::Windows(args) => crate::windows::run(args),
+        Command::Audit(args) => crate::audit::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "streamgauge", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

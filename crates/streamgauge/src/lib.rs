@@ -1,11 +1,18 @@
 //! The command line, and the shell around the stages. Here live clocks, files, threads, HTTP and the Kafka client; no
 //! rule about what counts.
 
+pub mod audit;
 pub mod backfill;
 pub mod cli;
+pub mod demo;
 pub mod file_log;
 pub mod import;
 pub mod kafka_args;
+pub mod load;
 pub mod shell;
 pub mod sli;
+pub mod topic_input;
 pub mod topics;
+pub mod verify;
+pub mod windows;
+pub mod windows_text;

@@ -253,6 +253,15 @@ impl Query {
         Ok(rows.into_iter().map(window).collect())
     }
 
+    /// The same groups over everything that the fold holds: one window that is long enough, of whole windows.
+    pub fn whole_span(&self, fold: &Fold) -> Result<Vec<Window>, InvalidQuery> {
+        let mut length_us = self.length_us;
+        while length_us > 0 && length_us <= EventTime::MAX_RECORD.0 {
+            length_us *= 2;
+        }
+        Self { length_us, from: None, to: None, ..self.clone() }.windows(fold)
+    }
+
     fn window_of(&self, span: PaneSpan) -> Result<EventTime, InvalidQuery> {
         let (length_us, pane_us) = (self.length_us, span.length_us);
         if length_us <= 0 {
