@@ -4,4 +4,5 @@
 pub mod chaos;
 pub mod cluster;
 pub mod oracle;
+pub mod real_data;
 pub mod sim;
