@@ -214,6 +214,11 @@ impl Broker {
         self.0.borrow().groups.get(group).map_or_else(Vec::new, Group::instances)
     }
 
+    /// How many transactions were aborted because they had been open for too long.
+    pub fn transactions_timed_out(&self) -> u64 {
+        self.0.borrow().transactions.timed_out
+    }
+
     /// How many generations a group has had.
     pub fn rebalances(&self, group: &str) -> u64 {
         self.0.borrow().groups.get(group).map_or(0, |group| group.rebalances)

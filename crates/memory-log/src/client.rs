@@ -139,11 +139,14 @@ impl MemoryLog {
     /// Runs one call under faults. `effect` borrows the broker only while it runs: dying unwinds with nothing borrowed.
     fn call<T>(&mut self, call: Call, effect: impl FnOnce(&mut Self) -> Result<T, LogError>) -> Result<T, LogError> {
         let Some(faults) = self.faults.clone() else { return effect(self) };
-        let blow = {
+        let (stall_us, blow) = {
             let faults = &mut *faults.borrow_mut();
             faults.maybe_die(call, false);
-            faults.blow(call)
+            (faults.stall_us(call), faults.blow(call))
         };
+        if let Some(stall_us) = stall_us {
+            self.stand_still(stall_us);
+        }
         let result = match blow {
             Blow::None => effect(self),
             Blow::Before(error) => self.failed(call, error),
@@ -154,6 +157,13 @@ impl MemoryLog {
         };
         faults.borrow_mut().maybe_die(call, true);
         result
+    }
+
+    /// Time passes for everybody else; no heartbeat leaves this process.
+    fn stand_still(&self, stall_us: i64) {
+        let was_isolated = self.heart.isolated.replace(true);
+        self.broker.advance_to(self.broker.now().plus_us(stall_us));
+        self.heart.isolated.set(was_isolated);
     }
 
     /// What a client knows after a call that failed in the way of `error`.

@@ -52,6 +52,9 @@ pub struct FaultRates {
     pub leave_lost: f64,
     /// The process dies, before the effect or after it. (In a poll at a tenth of this rate: there are so many.)
     pub crash: f64,
+    /// The process stands still for seconds before the effect of a call that writes: its session or its transaction may
+    /// time out meanwhile.
+    pub stall: f64,
     /// A poll hands over few records.
     pub short_poll: f64,
 }
@@ -71,6 +74,7 @@ pub struct FaultCounts {
     pub ambiguous: u64,
     pub repeated: u64,
     pub heartbeats_lost: u64,
+    pub stalls: u64,
     pub crashes: u64,
 }
 
@@ -148,6 +152,13 @@ impl Faults {
             // Not `panic!`: this is no bug to be reported, so the panic hook stays silent.
             std::panic::resume_unwind(Box::new(ProcessDied { during, after_effect }));
         }
+    }
+
+    /// For how long the process stands still now.
+    pub(crate) fn stall_us(&mut self, call: Call) -> Option<i64> {
+        let stalls = call.writes() && self.random.chance(self.rates.stall);
+        self.counts.stalls += u64::from(stalls);
+        stalls.then(|| 500_000 + self.random.below(15_000_000) as i64)
     }
 
     pub(crate) fn blow(&mut self, call: Call) -> Blow {

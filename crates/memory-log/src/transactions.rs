@@ -55,6 +55,8 @@ struct Producer {
 pub(crate) struct Transactions {
     producers: BTreeMap<String, Producer>,
     last_number: TransactionNumber,
+    /// How many were aborted because they had been open for too long.
+    pub timed_out: u64,
     /// In the order in which they were decided.
     markers: Vec<Marker>,
 }
@@ -163,6 +165,7 @@ impl Transactions {
         };
         let ids: Vec<String> = self.producers.iter().filter(|(_, p)| overdue(p)).map(|(id, _)| id.clone()).collect();
         for id in ids {
+            self.timed_out += 1;
             self.producers.get_mut(&id).expect("just found").epoch += 1;
             self.decide(&id, false, due);
         }

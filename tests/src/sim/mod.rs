@@ -38,7 +38,7 @@ impl Counts {
     }
 
     /// The figures with their names, in the order of a report.
-    pub fn fields_mut(&mut self) -> [(&'static str, &mut u64); 20] {
+    pub fn fields_mut(&mut self) -> [(&'static str, &mut u64); 22] {
         [
             ("schedules", &mut self.schedules),
             ("steps", &mut self.steps),
@@ -56,6 +56,8 @@ impl Counts {
             ("bursts aborted", &mut self.aborts),
             ("ambiguous ends", &mut self.ambiguous),
             ("requests repeated", &mut self.repeated),
+            ("stalls in a burst", &mut self.stalls),
+            ("transactions timed out", &mut self.timeouts),
             ("idle advances", &mut self.idle_advances),
             ("bundle changes", &mut self.bundle_changes),
             ("growths", &mut self.growths),

@@ -108,6 +108,7 @@ fn rates(random: &mut SplitMix64) -> FaultRates {
         heartbeat_lost: rate(0.2),
         leave_lost: rate(0.5),
         crash: rate(0.02),
+        stall: rate(0.01),
         short_poll: rate(0.5),
     }
 }

@@ -39,6 +39,8 @@ pub struct Counts {
     pub ambiguous: u64,
     pub repeated: u64,
     pub fenced: u64,
+    pub stalls: u64,
+    pub timeouts: u64,
     pub idle_advances: u64,
     pub bundle_changes: u64,
     pub growths: u64,
@@ -356,6 +358,7 @@ impl<'a, S: Subject> World<'a, S> {
         let Process { ordinal, worker, .. } = self.processes.remove(index);
         let now = self.now;
         let stopped = catch_unwind(AssertUnwindSafe(|| worker.stop(now)));
+        self.now = self.broker.now();
         self.observe_commits()?;
         match stopped {
             Ok((result, _, notes)) => {
@@ -385,6 +388,8 @@ impl<'a, S: Subject> World<'a, S> {
         let (now, process) = (self.now, &mut self.processes[index]);
         let ordinal = process.ordinal;
         let turned = catch_unwind(AssertUnwindSafe(|| process.worker.turn(now, Duration::ZERO)));
+        // It may have stood still in a call.
+        self.now = self.broker.now();
         match turned {
             Ok(result) => {
                 let notes = process.worker.take_notes();
@@ -525,8 +530,10 @@ impl<'a, S: Subject> World<'a, S> {
     fn settle_counts(&mut self) {
         self.counts.schedules += 1;
         self.counts.rebalances += self.broker.rebalances(GROUP);
+        self.counts.timeouts += self.broker.transactions_timed_out();
         for faults in &self.faults {
-            let FaultCounts { ambiguous, repeated, .. } = faults.borrow().counts();
+            let FaultCounts { ambiguous, repeated, stalls, .. } = faults.borrow().counts();
+            self.counts.stalls += stalls;
             self.counts.ambiguous += ambiguous;
             self.counts.repeated += repeated;
         }
