@@ -1,0 +1,210 @@
+//! What lies in `docker/`, as far as it can be checked without Docker: services, ports, addresses, commands, flags,
+//! copied files, and the configuration, read by the stage itself.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::commands::{Helps, has_flag, program, read, root};
+
+fn compose() -> Value {
+    serde_saphyr::from_str(&read("docker/compose.yaml")).unwrap_or_else(|error| panic!("docker/compose.yaml: {error}"))
+}
+
+fn services(compose: &Value) -> BTreeMap<String, &Value> {
+    let services = compose["services"].as_object().expect("docker/compose.yaml has services");
+    services.iter().map(|(name, service)| (name.clone(), service)).collect()
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    let items = value.as_array().map_or(&[][..], Vec::as_slice);
+    items.iter().map(|item| item.as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn environment(service: &Value) -> BTreeMap<String, String> {
+    let variables = service["environment"].as_object().into_iter().flatten();
+    variables.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+}
+
+/// The value behind a flag in a command.
+fn flag<'a>(command: &'a [String], name: &str) -> Option<&'a str> {
+    let at = command.iter().position(|word| word == name)?;
+    command.get(at + 1).map(String::as_str)
+}
+
+#[test]
+fn compose_runs_commands_that_exist() {
+    let compose = compose();
+    let helps = Helps::default();
+    let mut programs = Vec::new();
+    for (name, service) in services(&compose) {
+        let command = strings(&service["command"]);
+        let Some(first) = command.first() else { continue };
+        assert!(program(first).is_some(), "{name} runs {first}, which is none of our programs");
+        assert_eq!(helps.mistake(&command), None, "the command of {name}");
+        let path: Vec<String> = command.iter().take_while(|word| !word.starts_with('-')).cloned().collect();
+        for variable in environment(service).keys() {
+            let help = helps.of(&path);
+            assert!(has_flag(&help, variable), "{name} sets {variable}, which {} does not read", path.join(" "));
+        }
+        programs.push(first.clone());
+    }
+    programs.sort();
+    assert_eq!(programs, ["streamgauge", "streamgauge-sli", "streamgauge-sli"]);
+}
+
+#[test]
+fn compose_publishes_what_listens_and_only_on_loopback() {
+    let compose = compose();
+    let mut hosts = Vec::new();
+    for (name, service) in services(&compose) {
+        let command = strings(&service["command"]);
+        let listeners = environment(service).remove("KAFKA_LISTENERS").unwrap_or_default();
+        for port in strings(&service["ports"]) {
+            let parts: Vec<&str> = port.split(':').collect();
+            let [address, host, inside] = parts[..] else { panic!("{name}: {port}: expected address:port:port") };
+            assert_eq!(address, "127.0.0.1", "{name} publishes {port} beyond loopback");
+            let listens = flag(&command, "--listen").is_some_and(|listen| listen == format!("0.0.0.0:{inside}"))
+                || listeners.split(',').any(|listener| listener.ends_with(&format!("//:{inside}")));
+            assert!(listens, "{name} publishes {port}, but nothing in it listens on {inside}");
+            assert!(!hosts.contains(&host.to_owned()), "two services publish port {host}");
+            hosts.push(host.to_owned());
+            let test = strings(&service["healthcheck"]["test"]).join(" ");
+            assert!(!test.contains("/dev/tcp/") || test.contains(&format!("/{inside} ")), "{name} checks another port than {inside}");
+        }
+        for other in service["depends_on"].as_object().into_iter().flatten() {
+            let Some(other_service) = compose["services"].get(other.0) else { panic!("{name} depends on {}", other.0) };
+            if other.1["condition"] == "service_healthy" {
+                assert!(other_service["healthcheck"].is_object(), "{name} waits for the health of {}", other.0);
+            }
+        }
+    }
+    assert_eq!(hosts, ["9092", "9464", "9465"]);
+}
+
+#[test]
+fn compose_addresses_kafka_where_it_is() {
+    let compose = compose();
+    let services = services(&compose);
+    let kafka = environment(services["kafka"]);
+    let advertised: Vec<&str> =
+        kafka["KAFKA_ADVERTISED_LISTENERS"].split(',').filter_map(|listener| listener.split_once("://")).map(|(_, at)| at).collect();
+    for (name, service) in &services {
+        if let Some(brokers) = environment(service).get("STREAMGAUGE_BROKERS") {
+            assert!(advertised.contains(&brokers.as_str()), "{name} looks for Kafka at {brokers}; it is at {advertised:?}");
+        }
+    }
+    let listeners = |key: &str| -> Vec<String> {
+        kafka[key].split(',').map(|listener| listener.split(':').next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(listeners("KAFKA_LISTENERS"), listeners("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"));
+    // The version that the tests run against.
+    let script = read("scripts/kafka");
+    let version = script.lines().find_map(|line| line.strip_prefix("readonly KAFKA_VERSION=")).unwrap_or_default();
+    assert_eq!(services["kafka"]["image"], format!("apache/kafka:{version}"));
+}
+
+#[test]
+fn instances_have_ordinals_of_their_own() {
+    let compose = compose();
+    let mut ordinals: Vec<String> = Vec::new();
+    for (name, service) in services(&compose) {
+        let command = strings(&service["command"]);
+        if command.first().is_some_and(|program| program == "streamgauge-sli") {
+            let ordinal = flag(&command, "--ordinal").unwrap_or_else(|| panic!("{name} has no --ordinal"));
+            assert!(!ordinals.iter().any(|other| other == ordinal), "{name}: ordinal {ordinal} is taken");
+            ordinals.push(ordinal.to_owned());
+        }
+    }
+    assert_eq!(ordinals, ["0", "1"]);
+}
+
+/// The stage reads `docker/sli.yaml` with the flags that compose gives it, and says where each setting comes from.
+#[test]
+fn the_stage_accepts_its_configuration() {
+    let compose = compose();
+    for name in ["sli-0", "sli-1"] {
+        let service = &compose["services"][name];
+        let command = strings(&service["command"]);
+        let output = Command::new(program(&command[0]).expect("one of our programs"))
+            .args(&command[1..])
+            .arg("--print-config")
+            .envs(environment(service))
+            .current_dir(root())
+            .output()
+            .expect("our programs can be run");
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let origin = |setting: &str| {
+            let line = shown.lines().find(|line| line.split_whitespace().next() == Some(setting));
+            line.and_then(|line| line.split_whitespace().last()).unwrap_or_default().to_owned()
+        };
+        assert_eq!(origin("brokers"), "STREAMGAUGE_BROKERS");
+        assert_eq!(origin("ordinal"), "--ordinal");
+        assert_eq!(origin("listen"), "--listen");
+        for line in read("docker/sli.yaml").lines().filter(|line| !line.starts_with('#')) {
+            let Some((key, _)) = line.split_once(':') else { continue };
+            let from = origin(key);
+            assert!(
+                from == "docker/sli.yaml" || ["brokers", "listen"].contains(&key),
+                "{key} of docker/sli.yaml is shown as coming from {from:?}:\n{shown}"
+            );
+        }
+    }
+}
+
+/// The file says of itself that it holds the defaults.
+#[test]
+fn the_configuration_holds_the_defaults() {
+    let show = |arguments: &[&str]| -> BTreeMap<String, String> {
+        let output = Command::new(program("streamgauge-sli").expect("one of our programs"))
+            .args(arguments)
+            .arg("--print-config")
+            .current_dir(root())
+            .output()
+            .expect("our programs can be run");
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        let pair = |line: &str| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        };
+        shown.lines().filter_map(pair).collect()
+    };
+    let (with_file, without) = (show(&["--config", "docker/sli.yaml"]), show(&[]));
+    for line in read("docker/sli.yaml").lines().filter(|line| !line.starts_with('#')) {
+        let Some((key, _)) = line.split_once(':') else { continue };
+        if key != "definitions" {
+            assert_eq!(with_file.get(key), without.get(key), "{key} of docker/sli.yaml is not the default");
+        }
+    }
+}
+
+#[test]
+fn the_image_copies_what_exists_and_runs_without_rights() {
+    let text = read("docker/Dockerfile");
+    let instructions: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let of = |name: &str| instructions.iter().filter(|words| words.first() == Some(&name)).collect::<Vec<_>>();
+    let stages: Vec<&str> = of("FROM").iter().filter_map(|words| words.get(3).copied()).collect();
+    for copy in of("COPY") {
+        let from = copy.iter().find_map(|word| word.strip_prefix("--from="));
+        let paths: Vec<&&str> = copy[1..].iter().filter(|word| !word.starts_with("--")).collect();
+        for path in &paths[..paths.len() - 1] {
+            match from {
+                Some(stage) => {
+                    assert!(stages.contains(&stage), "there is no stage {stage}");
+                    let name = path.rsplit('/').next().unwrap_or_default();
+                    assert!(program(name).is_some(), "{path} is none of our programs");
+                }
+                None => assert!(root().join(path).exists(), "docker/Dockerfile copies {path}, which does not exist"),
+            }
+        }
+    }
+    let user = of("USER").last().and_then(|words| words.get(1).copied()).unwrap_or("root");
+    assert!(!user.starts_with("root") && !user.starts_with('0'), "the image runs as {user}");
+    let build = of("RUN").iter().map(|words| words.join(" ")).find(|line| line.contains("cargo build")).expect("it builds");
+    let profile = build.split("--profile ").nth(1).and_then(|rest| rest.split(' ').next()).expect("with a profile");
+    assert!(read("Cargo.toml").contains(&format!("[profile.{profile}]")), "Cargo.toml has no profile {profile}");
+    let compose = compose();
+    assert_eq!(compose["services"]["sli-0"]["build"]["dockerfile"], "docker/Dockerfile");
+}
