@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use streamgauge_kafka::KafkaLog;
+use streamgauge_kafka::{KafkaLog, TopicAdmin};
 use streamgauge_stage::{Exit, Halt, LogError, Note, Source, Stage as _, Worker};
 use streamgauge_stage_sli::SliStage;
 use tracing::{debug, error, info, warn};
@@ -85,6 +85,7 @@ fn run(settings: &SliSettings) -> Result<(), Failure> {
         http::serve(listen, board.clone()).map_err(Failure::Configuration)?;
         info!(%listen, "serving /metrics, /health/live and /health/ready");
     }
+    warn_of_foreign_clocks(settings);
     let mut threads: Vec<JoinHandle<Result<(), Exit>>> = Vec::new();
     for index in 0..settings.workers {
         let stage =
@@ -113,6 +114,16 @@ fn run(settings: &SliSettings) -> Result<(), Failure> {
         }
     }
     first
+}
+
+/// Best effort: a cluster that can't be asked now is met again, with patience, by the workers.
+fn warn_of_foreign_clocks(settings: &SliSettings) {
+    let warning = TopicAdmin::open(&settings.kafka(0).client, "").and_then(|admin| admin.timestamp_warning(&settings.input));
+    match warning {
+        Ok(Some(warning)) => warn!("{warning}"),
+        Ok(None) => {}
+        Err(error) => debug!(%error, "couldn't look up the timestamp type of the input topic"),
+    }
 }
 
 fn work(index: u32, settings: &SliSettings, stage: SliStage, board: &Board, stop: &Stop) -> Result<(), Exit> {
