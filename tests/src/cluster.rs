@@ -34,7 +34,7 @@ impl Cluster {
     /// `None`, and one line that says so, where there is no broker to test against.
     pub fn for_test(name: &str) -> anyhow::Result<Option<Self>> {
         let Ok(brokers) = std::env::var(BROKERS_VARIABLE) else {
-            println!("skipped: {name} needs a real Kafka; start one by scripts/kafka and set {BROKERS_VARIABLE}=127.0.0.1:9092");
+            println!("SKIPPED: {name} needs a real Kafka; start one by scripts/kafka and set {BROKERS_VARIABLE}=127.0.0.1:9092");
             return Ok(None);
         };
         let millis = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
