@@ -23,7 +23,7 @@ fn data(file: &str) -> Option<PathBuf> {
     }
     // Not by a macro, whose output the test harness would swallow.
     let hint = "(set STREAMGAUGE_DATA to the directory of the data sets)";
-    writeln!(std::io::stderr(), "skipped: no {} {hint}", path.display()).expect("standard error");
+    writeln!(std::io::stderr(), "SKIPPED: no {} {hint}", path.display()).expect("standard error");
     None
 }
 
