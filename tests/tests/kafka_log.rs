@@ -391,6 +391,55 @@ fn a_zombie_is_fenced_by_its_successor() {
     transaction(&mut successor, &[], &[position(0, 0, "goes on")]);
 }
 
+/// Settings under which the coordinator gives a transaction up after two seconds.
+fn impatient(place: &Place) -> KafkaSettings {
+    let mut settings = place.settings(0);
+    (settings.transaction_timeout_ms, settings.message_timeout_ms) = (2_000, 1_500);
+    settings
+}
+
+#[test]
+fn a_zombie_that_wakes_up_late_does_not_take_its_place_back() {
+    let Some(place) = Place::new("late-zombie", 1) else { return };
+    let settings = impatient(&place);
+    let inputs = [place.name(topics::REQUESTS)];
+    let mut zombie = KafkaLog::connect(&settings, &inputs).expect("joins the group");
+    take_over(&mut zombie);
+    zombie.begin().expect("begins");
+    zombie.produce(&output(topics::SLI_WINDOWS, "zombie"), 0).expect("is queued");
+    zombie.send_offsets(&[position(0, 0, "zombie")]).expect("positions are taken");
+    let mut successor = KafkaLog::connect(&settings, &inputs).expect("joins the group");
+    take_over(&mut successor);
+    std::thread::sleep(Duration::from_secs(3));
+    // Fenced, but after so long the coordinator may have done it as well as a successor: only the group can tell.
+    let refused = zombie.commit();
+    assert!(matches!(refused, Err(LogError::Ambiguous(_))), "{refused:?}");
+    let refused = zombie.renew_producer();
+    assert!(matches!(refused, Err(LogError::Fenced(_))), "{refused:?}");
+    transaction(&mut successor, &[(0, "successor")], &[position(0, 0, "successor")]);
+    let values: Vec<String> = place.visible(topics::SLI_WINDOWS).into_iter().map(|(_, _, value)| value).collect();
+    assert_eq!(values, ["successor"]);
+}
+
+#[test]
+fn a_transaction_that_the_coordinator_gave_up_leaves_nothing_behind() {
+    let Some(place) = Place::new("given-up", 1) else { return };
+    let mut log = KafkaLog::connect(&impatient(&place), &[place.name(topics::REQUESTS)]).expect("joins the group");
+    take_over(&mut log);
+    log.begin().expect("begins");
+    log.produce(&output(topics::SLI_WINDOWS, "given up"), 0).expect("is queued");
+    log.send_offsets(&[position(0, 0, "given up")]).expect("positions are taken");
+    // `scripts/kafka` lets the coordinator look every second.
+    std::thread::sleep(Duration::from_secs(5));
+    let refused = log.commit();
+    assert!(matches!(refused, Err(LogError::Ambiguous(_))), "{refused:?}");
+    log.renew_producer().expect("nobody took the place");
+    assert_eq!(log.committed(&[source(0)]).expect("nothing is pending")[0].offset, None);
+    transaction(&mut log, &[(0, "after")], &[position(0, 0, "after")]);
+    let values: Vec<String> = place.visible(topics::SLI_WINDOWS).into_iter().map(|(_, _, value)| value).collect();
+    assert_eq!(values, ["after"]);
+}
+
 #[test]
 fn the_offset_fetch_waits_for_a_pending_transaction() {
     let Some(place) = Place::new("stable", 2) else { return };

@@ -145,20 +145,45 @@ impl<C: ConsumerContext + 'static> BatchConsumer<C> {
         batch
     }
 
-    /// The generation of the group that the consumer believes to be in; `None` outside of one.
-    pub fn generation(&self) -> Option<i32> {
-        // SAFETY: the client is alive; the metadata is ours, read before it is destroyed, and null without a group.
-        let generation = unsafe {
+    /// Whether anything waits in the consumer's own queue.
+    pub fn events_wait(&self) -> bool {
+        // SAFETY: the client is alive. The handle is ours and destroyed here; null means a client without a group.
+        unsafe {
+            let own = ffi::rd_kafka_queue_get_consumer(self.consumer.client().native_ptr());
+            if own.is_null() {
+                return false;
+            }
+            let waiting = ffi::rd_kafka_queue_length(own);
+            ffi::rd_kafka_queue_destroy(own);
+            waiting > 0
+        }
+    }
+
+    /// The place in the group that the consumer believes to have; `None` outside of one.
+    pub fn membership(&self) -> Option<Membership> {
+        // SAFETY: the client is alive. The metadata is ours and null without a group; what it points to is copied before
+        // it is destroyed.
+        let (generation, member) = unsafe {
             let metadata = ffi::rd_kafka_consumer_group_metadata(self.consumer.client().native_ptr());
             if metadata.is_null() {
                 return None;
             }
             let generation = ffi::rd_kafka_consumer_group_metadata_generation_id(metadata);
+            let member = ffi::rd_kafka_consumer_group_metadata_member_id(metadata);
+            let member =
+                if member.is_null() { String::new() } else { CStr::from_ptr(member).to_string_lossy().into_owned() };
             ffi::rd_kafka_consumer_group_metadata_destroy(metadata);
-            generation
+            (generation, member)
         };
-        (generation >= 0).then_some(generation)
+        (generation >= 0 && !member.is_empty()).then_some(Membership { generation, member })
     }
+}
+
+/// A place in a group. A static member that comes back keeps the generation, but gets a new member id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub generation: i32,
+    pub member: String,
 }
 
 impl Batch<'_> {

@@ -66,7 +66,9 @@ pub fn verdict(step: Step, flags: Flags, text: &str, age: Duration, timeout: Dur
     let Flags { code, fatal, retriable, requires_abort } = flags;
     let text = text.to_owned();
     Verdict::Stop(match code {
-        Code::FencedInstanceId => LogError::Fenced(text),
+        // Our place in the group changed hands, perhaps to ourselves: a static member that comes back after a session
+        // time-out gets a new id, and the old one counts as fenced. If it was somebody else, the consumer is told too.
+        Code::FencedInstanceId => LogError::Abortable(text),
         Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch if step == Step::Init || age < timeout => {
             LogError::Fenced(text)
         }
@@ -128,7 +130,7 @@ mod tests {
             (Code::Fenced, "f", Step::Commit, old, "ambiguous"),
             (Code::Fenced, "f", Step::Abort, old, "ambiguous"),
             (Code::Fenced, "f", Step::Init, old, "fenced"),
-            (Code::FencedInstanceId, "a", Step::SendOffsets, old, "fenced"),
+            (Code::FencedInstanceId, "a", Step::SendOffsets, old, "abortable"),
             (Code::UnknownMemberId, "a", Step::SendOffsets, young, "abortable"),
             (Code::IllegalGeneration, "a", Step::SendOffsets, young, "abortable"),
             (Code::OperationTimedOut, "r", Step::SendOffsets, young, "again"),

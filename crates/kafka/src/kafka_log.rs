@@ -13,7 +13,7 @@ use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use streamgauge_events::Offset;
 use streamgauge_stage::{Committed, Delivery, Log, LogError, Output, Polled, Position, Source};
 
-use crate::batch::{BatchConsumer, committed_elements};
+use crate::batch::{BatchConsumer, Membership, committed_elements};
 use crate::clock::{Stopwatch, drop_within};
 use crate::context::{ConsumerEvents, Rebalance};
 use crate::failure::{is_hopeless, text_of};
@@ -29,6 +29,9 @@ const READ_BACK_PATIENCE_MARGIN: Duration = Duration::from_secs(5);
 const LEAVE: Duration = Duration::from_secs(4);
 /// A position outside of the log is looked up again this often in a row before a person is asked.
 const OUT_OF_RANGE_MAX: u32 = 5;
+
+/// Events of the consumer's own queue that one poll serves at most.
+const EVENTS_MAX: usize = 10_000;
 
 pub struct KafkaLog {
     settings: KafkaSettings,
@@ -53,7 +56,7 @@ struct Assignment {
     reading: bool,
     /// Proof of membership in the generation of this assignment. Kept from the announcement to the release, so that
     /// offsets are never sent under any other generation, nor under none.
-    group: Option<(ConsumerGroupMetadata, i32)>,
+    group: Option<(ConsumerGroupMetadata, Membership)>,
     /// Let go by us to be read again, not by the group.
     rereading: bool,
 }
@@ -107,22 +110,49 @@ impl KafkaLog {
         self.consumer.as_ref().ok_or_else(|| LogError::Fatal("the group was left".to_owned()))
     }
 
-    /// Serves the consumer's own queue: errors at once, rebalances as what the worker must answer.
+    /// Serves the consumer's own queue: rebalances, as what the worker must answer, before errors.
     fn serve(&mut self, wait: Duration) -> Result<Option<Polled>, LogError> {
-        let consumer = self.consumer()?.consumer();
-        if !consumer.context().rebalance_waits() {
+        let told = self.drain_events(wait);
+        if matches!(told, Err(LogError::Fenced(_) | LogError::Fatal(_))) {
+            return told.map(|()| None);
+        }
+        match self.next_rebalance()? {
+            Some(polled) => Ok(Some(polled)),
+            None => told.map(|()| None),
+        }
+    }
+
+    /// Takes all that waits in the consumer's own queue, up to a rebalance: in an outage hundreds of errors and log lines
+    /// may stand before it. Answers the gravest error.
+    fn drain_events(&mut self, wait: Duration) -> Result<(), LogError> {
+        let mut gravest = Ok(());
+        let mut stray = false;
+        let mut wait = wait;
+        let batch_consumer = self.consumer()?;
+        let consumer = batch_consumer.consumer();
+        for _ in 0..EVENTS_MAX {
+            if consumer.context().rebalance_waits() || (wait.is_zero() && !batch_consumer.events_wait()) {
+                break;
+            }
             match consumer.poll(wait) {
                 None => {}
-                Some(Err(error)) => consumer_error(consumer, &error)?,
-                Some(Ok(_)) => {
-                    // Every partition is forwarded before it is assigned, so no record should arrive here. One that does
-                    // was skipped: read from the committed positions again rather than miss it.
-                    tracing::error!("a record arrived outside of the batch queue; reading again");
-                    self.reread();
+                Some(Err(error)) => {
+                    let meaning = consumer_error(consumer, &error);
+                    if gravest.is_ok() || matches!(meaning, Err(LogError::Fenced(_) | LogError::Fatal(_))) {
+                        gravest = meaning;
+                    }
                 }
+                Some(Ok(_)) => stray = true,
             }
+            wait = Duration::ZERO;
         }
-        self.next_rebalance()
+        if stray {
+            // Every partition is forwarded before it is assigned, so no record should arrive here. One that does was
+            // skipped: read from the committed positions again rather than miss it.
+            tracing::error!("a record arrived outside of the batch queue; reading again");
+            self.reread();
+        }
+        gravest
     }
 
     fn next_rebalance(&mut self) -> Result<Option<Polled>, LogError> {
@@ -144,7 +174,7 @@ impl KafkaLog {
                 }
                 sources.sort_unstable();
                 self.assignment.sources.clone_from(&sources);
-                self.assignment.group = metadata.zip(self.consumer()?.generation());
+                self.assignment.group = metadata.zip(self.consumer()?.membership());
                 Ok(Some(Polled::Assigned(sources)))
             }
             Rebalance::Revoked => Ok(Some(Polled::Revoked)),
@@ -166,6 +196,8 @@ impl KafkaLog {
         for (source, code) in &handed.problems {
             let name = format!("{}/{}", self.inputs[usize::from(source.topic)], source.partition);
             match code {
+                // All partitions may say so at once: that is one incident.
+                Code::AutoOffsetReset | Code::OffsetOutOfRange if self.assignment.rereading => {}
                 Code::AutoOffsetReset | Code::OffsetOutOfRange => {
                     self.out_of_range += 1;
                     if self.out_of_range > OUT_OF_RANGE_MAX {
@@ -197,12 +229,11 @@ impl KafkaLog {
         self.assignment.reading = false;
     }
 
-    /// The generation that a captured membership stands for may be over before anybody told us.
+    /// The place in the group that was captured may be gone before anybody told us. Offsets sent under it would be refused
+    /// as a zombie's, although nobody took our place.
     fn drop_stale_membership(&mut self) {
-        let current = self.consumer.as_ref().and_then(BatchConsumer::generation);
-        if let Some((_, generation)) = &self.assignment.group
-            && current != Some(*generation)
-        {
+        let current = self.consumer.as_ref().and_then(BatchConsumer::membership);
+        if self.assignment.group.as_ref().is_some_and(|(_, captured)| current.as_ref() != Some(captured)) {
             self.assignment.group = None;
         }
     }
@@ -294,6 +325,14 @@ impl Log for KafkaLog {
     }
 
     fn assign(&mut self, starts: &[(Source, Offset)]) -> Result<(), LogError> {
+        // A rebalance that came meanwhile must be answered first, or this would pass for its answer.
+        let told = self.drain_events(Duration::ZERO);
+        if matches!(told, Err(LogError::Fenced(_) | LogError::Fatal(_))) {
+            return told;
+        }
+        if self.consumer()?.consumer().context().rebalance_waits() {
+            return Err(LogError::Retriable("the group rebalances again".to_owned()));
+        }
         let Self { consumer, inputs, .. } = self;
         if let Some(consumer) = consumer {
             consumer.assign(&named(inputs, starts)).map_err(|error| refused(&error))?;
@@ -305,17 +344,16 @@ impl Log for KafkaLog {
     }
 
     fn release(&mut self) -> Result<(), LogError> {
-        let reread = std::mem::take(&mut self.assignment.rereading);
         self.assignment.reading = false;
-        if let Some(consumer) = &self.consumer {
-            let unassigned = consumer.consumer().unassign();
-            unassigned.map_err(|error| LogError::Retriable(text_of(&error)))?;
-        }
-        if reread {
-            // The group still counts us in: only the positions are looked up again.
+        if std::mem::take(&mut self.assignment.rereading) {
+            // The group still counts us in; only positions are looked up again. It is not told anything: it would take
+            // that for the answer to a rebalance of which we have not heard yet.
             self.announced.push_back(Polled::Assigned(self.assignment.sources.clone()));
-        } else {
-            self.assignment = Assignment::default();
+            return Ok(());
+        }
+        self.assignment = Assignment::default();
+        if let Some(consumer) = &self.consumer {
+            consumer.consumer().unassign().map_err(|error| LogError::Retriable(text_of(&error)))?;
         }
         Ok(())
     }
@@ -388,9 +426,10 @@ impl Log for KafkaLog {
             // The client would return success without sending anything, so nothing would be fenced.
             return Err(LogError::Fatal("send_offsets without positions".to_owned()));
         }
+        self.drop_stale_membership();
         let Some((group, _)) = &self.assignment.group else {
             // Without a generation the coordinator would accept the offsets unchecked.
-            return Err(LogError::Abortable("the assignment's generation of the group is over".to_owned()));
+            return Err(LogError::Abortable("the place in the group that the assignment came with is gone".to_owned()));
         };
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for position in positions {
