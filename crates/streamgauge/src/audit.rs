@@ -221,3 +221,63 @@ impl Changes {
         anstream::println!("{at} {verdict}, {} batches: {}", report.batches, report.summary());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frontier(batch: u64, from: i64, to: i64, dead_letters: u64, open: u64) -> String {
+        format!(
+            r#"{{"type":"frontier","source":"a.csv","partition":0,"generation":0,"batch":{batch},"from":{from},"to":{to},"records":{},"dead_letters":{dead_letters},"open":{open},"complete_until":{},"cause":"data","bundle":"b","bundle_start":0,"partitions":1}}"#,
+            to - from,
+            10_000_000 * batch
+        )
+    }
+
+    fn delta(batch: u64, n: u64) -> String {
+        format!(
+            r#"{{"type":"delta","tenant":"","service":"cart","sli":"requests","labels":{{}},"group":"","pane":0,"pane_us":10000000,"source":"a.csv","partition":0,"generation":0,"batch":{batch},"bundle":"b","n":{n},"good":{n},"failed":0,"unjudged":0,"newest":5}}"#
+        )
+    }
+
+    fn letter(offset: i64) -> String {
+        format!(
+            r#"{{"reason":"unmapped","message":"m","source":"a.csv","partition":0,"offset":{offset},"value_bytes":0,"value_sha256":""}}"#
+        )
+    }
+
+    /// Problems of a directory with these files.
+    fn check(facts: &[String], letters: Option<&[String]>) -> Vec<String> {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(directory.path().join("sli.windows.jsonl"), facts.join("\n")).expect("a file");
+        if let Some(letters) = letters {
+            std::fs::write(directory.path().join("dead-letters.jsonl"), letters.join("\n")).expect("a file");
+        }
+        let report = of_directory(directory.path()).expect("readable files");
+        assert_eq!(report.clean, report.problems.is_empty());
+        report.problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_directory_is_audited_as_a_whole() {
+        let facts = [frontier(0, 0, 1, 0, 1), delta(1, 3), frontier(1, 1, 5, 2, 0)];
+        let letters = [letter(2), letter(4)];
+        assert_eq!(check(&facts, Some(&letters)), Vec::<String>::new());
+        let missing = "a.csv/0: batch 1 (offsets 1 to 5) says 2 dead letters, dead-letters holds";
+        assert_eq!(check(&facts, Some(&letters[..1])), [format!("{missing} 1")]);
+        assert_eq!(check(&facts, None), [format!("{missing} 0")]);
+        assert_eq!(check(&facts[..2], Some(&[])), ["a.csv/0: 1 deltas of batch 1 have no frontier"]);
+        let garbage = check(&["{".to_owned()], None);
+        assert!(garbage[0].starts_with("a record of sli.windows/0 can't be read"), "{garbage:?}");
+    }
+
+    #[test]
+    fn a_directory_without_results_says_what_was_expected() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let error = of_directory(directory.path()).expect_err("nothing there");
+        assert!(
+            error.to_string().contains("--input takes a directory that `streamgauge backfill --out` wrote"),
+            "{error}"
+        );
+    }
+}

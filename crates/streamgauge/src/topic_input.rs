@@ -23,10 +23,7 @@ pub fn file_of(directory: &Path, topic: &str) -> PathBuf {
 }
 
 /// Each line of a file with its number, counted from 1.
-pub fn read_lines(
-    path: &Path,
-    deliver: &mut dyn FnMut(u64, &[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+pub fn read_lines(path: &Path, deliver: &mut dyn FnMut(u64, &[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let file = File::open(path).with_context(|| {
         format!(
             "couldn't open {}; --input takes a directory that `streamgauge backfill --out` wrote, --brokers reads Kafka",
@@ -49,7 +46,10 @@ pub fn read_lines(
 /// Something that reading found: the index of its topic, the partition, and what.
 #[derive(Clone, Copy, Debug)]
 pub enum Found<'a> {
-    Record { offset: Offset, value: Option<&'a [u8]> },
+    Record {
+        offset: Offset,
+        value: Option<&'a [u8]>,
+    },
     /// Read up to here, markers included.
     Position(Offset),
 }
@@ -130,11 +130,7 @@ impl KafkaTopics {
     }
 
     /// Waits at most `wait`. Whether anything came.
-    pub fn poll(
-        &mut self,
-        wait: Duration,
-        deliver: &mut dyn FnMut(Source, Found<'_>),
-    ) -> anyhow::Result<bool> {
+    pub fn poll(&mut self, wait: Duration, deliver: &mut dyn FnMut(Source, Found<'_>)) -> anyhow::Result<bool> {
         let Self { reader, positions, .. } = self;
         let mut moved = false;
         reader.poll(wait, &mut |delivery| {

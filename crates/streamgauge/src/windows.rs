@@ -81,7 +81,10 @@ pub fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
     if let (Some(from), Some(to)) = (query.from, query.to)
         && from >= to
     {
-        bail!("no window of {} s lies between --from and --to; take shorter windows or a longer span", args.window / 1_000_000);
+        bail!(
+            "no window of {} s lies between --from and --to; take shorter windows or a longer span",
+            args.window / 1_000_000
+        );
     }
     let only = Only { sli: args.sli.clone(), service: args.service.clone(), from: query.from, to: query.to };
     let fold = match &args.input {
@@ -157,7 +160,8 @@ fn warn_of_gaps(fold: &Fold) {
 
 /// `90s`, `5m`, `2h`, `1d`: a whole number and a unit.
 pub fn duration_us(text: &str) -> Result<i64, String> {
-    let expected = || format!("{text:?} is no duration: write a whole number above 0 and a unit, such as 10s, 5m, 1h or 1d");
+    let expected =
+        || format!("{text:?} is no duration: write a whole number above 0 and a unit, such as 10s, 5m, 1h or 1d");
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit_us = match unit {
@@ -177,12 +181,16 @@ pub fn duration_us(text: &str) -> Result<i64, String> {
 }
 
 fn instant(text: &str) -> Result<EventTime, String> {
-    let date = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    text.parse::<jiff::Timestamp>()
-        .ok()
-        .or_else(date)
+    // A civil date parses with a time of day behind it, and drops it: only ten characters are a date.
+    let midnight = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
+    midnight
+        .as_deref()
+        .unwrap_or(text)
+        .parse::<jiff::Timestamp>()
         .map(|timestamp| EventTime(timestamp.as_microsecond()))
-        .ok_or_else(|| format!("{text:?} is no time: write 2026-01-31, 2026-01-31T10:00:00Z or 2026-01-31T12:00:00+02:00"))
+        .map_err(|_| {
+            format!("{text:?} is no time: write 2026-01-31, 2026-01-31T10:00:00Z or 2026-01-31T12:00:00+02:00")
+        })
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ pub fn print_lines(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()
 /// A header, then one line a window. Quantiles take two columns each; an empty upper one: above one hour.
 pub fn csv(windows: &[Window], levels: &[Level]) -> Vec<String> {
     let labels: BTreeSet<&str> = windows.iter().flat_map(|window| window.labels.keys().map(String::as_str)).collect();
-    let quantiles = levels.iter().flat_map(|level| [format!("{}_us_lower", level.name), format!("{}_us_upper", level.name)]);
+    let quantiles =
+        levels.iter().flat_map(|level| [format!("{}_us_lower", level.name), format!("{}_us_upper", level.name)]);
     let mut header: Vec<String> = vec!["sli".to_owned()];
     header.extend(labels.iter().map(|label| (*label).to_owned()));
     header.extend(["start", "end", "good", "total", "failed", "unjudged"].map(str::to_owned));
@@ -59,7 +60,11 @@ pub fn csv(windows: &[Window], levels: &[Level]) -> Vec<String> {
 
 fn csv_line(fields: &[String]) -> String {
     let quoted = |field: &String| {
-        if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.clone() }
+        if field.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", field.replace('"', "\"\""))
+        } else {
+            field.clone()
+        }
     };
     fields.iter().map(quoted).collect::<Vec<_>>().join(",")
 }
@@ -136,6 +141,12 @@ impl Span {
         let index = usize::try_from((window.start.0 - self.start.0) / self.window_us).unwrap_or_default();
         index * self.columns() / self.windows()
     }
+
+    /// How many windows a column stands for: one more in some columns than in others.
+    fn windows_in(&self, column: usize) -> usize {
+        let first = |column: usize| (column * self.windows()).div_ceil(self.columns());
+        first(column + 1) - first(column)
+    }
 }
 
 fn summary(sli: &str, groups: &Groups<'_>, totals: &[Window], levels: &[Level], span: &Span) -> Vec<String> {
@@ -192,13 +203,14 @@ fn listing(groups: &Groups<'_>, levels: &[Level], span: &Span) -> Vec<String> {
 fn label_names<'w>(groups: &Groups<'w>) -> Vec<&'w str> {
     let names: BTreeSet<&str> = groups.keys().flat_map(|labels| labels.keys().map(String::as_str)).collect();
     // The order in which people look for them.
-    let mut ordered: Vec<&str> = ["tenant", "service", "route", "version"].into_iter().filter(|name| names.contains(name)).collect();
+    let mut ordered: Vec<&str> =
+        ["tenant", "service", "route", "version"].into_iter().filter(|name| names.contains(name)).collect();
     ordered.extend(names.iter().filter(|name| !ordered.contains(name)).copied().collect::<Vec<_>>());
     ordered
 }
 
-/// Rates, scaled to the highest; and the share of bad events, where the full height is all of them or five times the
-/// alarming share, whichever is less high. A blank: no event.
+/// Rates, scaled to the highest; and shares of bad events, scaled to the worst, or to [`NOTABLE`] where that is more. A
+/// blank: no event.
 fn charts(windows: &[&Window], span: &Span) -> (String, String) {
     let mut columns = vec![(0_u64, 0_u64); span.columns()];
     for window in windows {
@@ -206,12 +218,14 @@ fn charts(windows: &[&Window], span: &Span) -> (String, String) {
         *total += window.total;
         *bad += window.bad();
     }
-    let highest = columns.iter().map(|(total, _)| *total).max().unwrap_or_default().max(1) as f64;
+    let rate = |column: usize, total: u64| total as f64 / span.windows_in(column) as f64;
+    let highest =
+        columns.iter().enumerate().map(|(column, (total, _))| rate(column, *total)).fold(f64::MIN_POSITIVE, f64::max);
     let worst = columns.iter().map(|(total, bad)| share(*bad, *total)).fold(NOTABLE, f64::max);
     let bar = |value: f64, total: u64| if total == 0 { ' ' } else { height(value) };
-    let rates = columns.iter().map(|(total, _)| bar(*total as f64 / highest, *total)).collect();
-    let bad = columns.iter().map(|(total, bad)| bar(share(*bad, *total) / worst, *total)).collect();
-    (rates, bad)
+    let rates = columns.iter().enumerate().map(|(column, (total, _))| bar(rate(column, *total) / highest, *total));
+    let bad = columns.iter().map(|(total, bad)| bar(share(*bad, *total) / worst, *total));
+    (rates.collect(), bad.collect())
 }
 
 fn share(part: u64, whole: u64) -> f64 {
@@ -230,7 +244,8 @@ fn good_cell(window: &Window) -> Cell {
     }
     let bad = share(window.bad(), judged);
     // Rounding must not turn a failure into perfection.
-    let text = if window.bad() > 0 && bad < 0.000_05 { "99.99+%".to_owned() } else { format!("{:.2}%", 100.0 * (1.0 - bad)) };
+    let text =
+        if window.bad() > 0 && bad < 0.000_05 { "99.99+%".to_owned() } else { format!("{:.2}%", 100.0 * (1.0 - bad)) };
     let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
     let style = match bad {
         bad if bad >= ALARMING => colour(AnsiColor::Red),
@@ -259,7 +274,8 @@ impl Cell {
 /// Columns as wide as their widest cell; the first line is a header.
 fn aligned(table: &[Vec<Cell>]) -> Vec<String> {
     let columns = table.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| table.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max();
+    let width =
+        |column: usize| table.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
     let line = |(number, row): (usize, &Vec<Cell>)| {
         let mut line = String::new();
@@ -267,7 +283,9 @@ fn aligned(table: &[Vec<Cell>]) -> Vec<String> {
             let style = if number == 0 { cell.style.dimmed() } else { cell.style };
             let padding = " ".repeat(width - cell.text.chars().count());
             let (before, behind) = if cell.right { (padding.as_str(), "") } else { ("", padding.as_str()) };
-            line += &format!("  {before}{style}{}{style:#}{behind}", cell.text);
+            // Codes around nothing would keep the blanks at the end of a line.
+            let text = if cell.text.is_empty() { String::new() } else { format!("{style}{}{style:#}", cell.text) };
+            line += &format!("  {before}{text}{behind}");
         }
         line.trim_end().to_owned()
     };
@@ -330,7 +348,9 @@ mod tests {
                 n - failed
             )
         };
-        for (service, batch, n, failed) in [("cart", 0, 1200, 0), ("checkout", 0, 40, 1), ("cart", 6, 600, 60), ("cart", 18, 1, 0)] {
+        for (service, batch, n, failed) in
+            [("cart", 0, 1200, 0), ("checkout", 0, 40, 1), ("cart", 6, 600, 60), ("cart", 18, 1, 0)]
+        {
             fold.observe(0, delta(service, batch, n, failed).as_bytes()).expect("a delta");
         }
         fold
@@ -347,14 +367,27 @@ mod tests {
         let windows = query.windows(&fold()).expect("whole panes");
         let totals = query.whole_span(&fold()).expect("whole panes");
         let text = tables(&windows, &totals, &query.levels, query.length_us, false).join("\n");
-        expect_test::expect![[""]].assert_eq(&anstream::adapter::strip_str(&text).to_string());
+        expect_test::expect![[r#"
+            requests  2026-01-01T00:00:00Z to 2026-01-01T00:04:00Z, windows of 1m
+              service   events  per s    good  failed  p50  p95  p99  rate over time  bad over time
+              cart       1,801    7.5  96.67%      60  9us  9us  9us  █▅ ▁            ▁█ ▁
+              checkout      40  0.167  97.50%       1  9us  9us  9us  █               █
+
+              start                 service   events  per s     good  failed  p50  p95  p99
+              2026-01-01T00:00:00Z  cart       1,200   20.0  100.00%       0  9us  9us  9us  open
+              2026-01-01T00:01:00Z  cart         600   10.0   90.00%      60  9us  9us  9us  open
+              2026-01-01T00:03:00Z  cart           1  0.017  100.00%       0  9us  9us  9us  open
+              2026-01-01T00:00:00Z  checkout      40  0.667   97.50%       1  9us  9us  9us  open"#]]
+        .assert_eq(&anstream::adapter::strip_str(&text).to_string());
     }
 
     #[test]
     fn csv_quotes_what_needs_it() {
         let query = query(&[Label::Service, Label::Route]);
         let windows = query.windows(&fold()).expect("whole panes");
-        expect_test::expect![[""]].assert_eq(&csv(&windows[..1], &query.levels).join("\n"));
+        expect_test::expect![[r#"
+            sli,route,service,start,end,good,total,failed,unjudged,p50_us_lower,p50_us_upper,p95_us_lower,p95_us_upper,p99_us_lower,p99_us_upper,coverage,complete
+            requests,"/a,""b""",cart,2026-01-01T00:00:00Z,2026-01-01T00:01:00Z,1200,1200,0,0,9,9,9,9,9,9,full,false"#]].assert_eq(&csv(&windows[..1], &query.levels).join("\n"));
     }
 
     #[test]

@@ -121,11 +121,20 @@ pub struct Query {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuery {
     #[error(
-        "a window of {length_us} us is not a multiple of the panes of {pane_us} us that were recorded; the next longer one has {next_us} us"
+        "a window of {} is not a multiple of the panes of {} that were recorded; the next longer one has {}",
+        length_text(*.length_us), length_text(*.pane_us), length_text(*.next_us)
     )]
     NotAMultiple { length_us: i64, pane_us: i64, next_us: i64 },
     #[error("a window of {0} us has no length")]
     NoLength(i64),
+}
+
+fn length_text(us: i64) -> String {
+    match us {
+        us if us % 1_000_000 == 0 => format!("{}s", us / 1_000_000),
+        us if us % 1_000 == 0 => format!("{}ms", us / 1_000),
+        us => format!("{us}us"),
+    }
 }
 
 /// One group in one window.

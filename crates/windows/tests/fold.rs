@@ -171,7 +171,7 @@ fn a_window_must_be_made_of_whole_panes() {
     let error = query(15, &[]).windows(&fold).expect_err("15 s are no multiple of 10 s");
     assert_eq!(
         error.to_string(),
-        "a window of 15000000 us is not a multiple of the panes of 10000000 us that were recorded; the next longer one has 20000000 us"
+        "a window of 15s is not a multiple of the panes of 10s that were recorded; the next longer one has 20s"
     );
 }
 
