@@ -139,17 +139,25 @@ impl Transactions {
         }
         // What is still queued need not be sent. What is in flight must be waited for: forgetting it would leave a gap
         // in the sequence numbers.
+        self.current()?.purge(PurgeConfig::default().queue());
+        self.settle(self.message_timeout())?;
+        let limit = self.transaction_timeout();
+        self.step(Step::Abort, limit, |producer, call| producer.abort_transaction(call))?;
+        // Aborting gives up what was left; the next transaction must not be told of it.
+        self.settle(Duration::from_secs(1))?;
+        self.begun = None;
+        self.stats.aborted += 1;
+        Ok(())
+    }
+
+    /// Waits until nothing is in flight, and forgets what became of it.
+    fn settle(&self, limit: Duration) -> Result<(), LogError> {
         let producer = self.current()?;
-        producer.purge(PurgeConfig::default().queue());
         let watch = Stopwatch::start();
-        while producer.in_flight_count() > 0 && watch.left(self.message_timeout()).is_some() {
+        while producer.in_flight_count() > 0 && watch.left(limit).is_some() {
             producer.poll(Duration::from_millis(1));
         }
         producer.client().context().take_failure();
-        let limit = self.transaction_timeout();
-        self.step(Step::Abort, limit, |producer, call| producer.abort_transaction(call))?;
-        self.begun = None;
-        self.stats.aborted += 1;
         Ok(())
     }
 
