@@ -38,9 +38,16 @@ fn every_topic_makes_sense() {
         let name = &topic.topic;
         assert!(Path::new(SCHEMAS).join(&topic.schema).is_file(), "{name}: schemas/{} does not exist", topic.schema);
         assert!(topic.partitions >= 1, "{name}: at least one partition");
-        assert!(!topic.writers.is_empty() && !topic.readers.is_empty(), "{name}: somebody writes it, somebody reads it");
+        assert!(
+            !topic.writers.is_empty() && !topic.readers.is_empty(),
+            "{name}: somebody writes it, somebody reads it"
+        );
         let compacted = topic.cleanup_policy == topics::CleanupPolicy::Compact;
-        assert_eq!(compacted, topic.retention_hours.is_none(), "{name}: what is compacted is kept for ever, what is deleted is not");
+        assert_eq!(
+            compacted,
+            topic.retention_hours.is_none(),
+            "{name}: what is compacted is kept for ever, what is deleted is not"
+        );
     }
 }
 
@@ -92,7 +99,8 @@ fn every_example_request_is_read_and_fits_the_avro_schema() {
 
         let json: Json = serde_json::from_slice(&written).expect("a request is JSON");
         seen.extend(json.as_object().expect("an object").keys().cloned());
-        let record = Avro::Record(fields_of(&schema).iter().map(|field| (field.0.clone(), avro_of(&json, field))).collect());
+        let record =
+            Avro::Record(fields_of(&schema).iter().map(|field| (field.0.clone(), avro_of(&json, field))).collect());
         assert!(record.validate(&schema), "{at}: does not fit schemas/request-v1.avsc: {record:?}");
         let bytes = apache_avro::to_avro_datum(&schema, record.clone()).unwrap_or_else(|error| panic!("{at}: {error}"));
         let back = apache_avro::from_avro_datum(&schema, &mut bytes.as_slice(), None);
@@ -128,7 +136,11 @@ fn every_rejected_example_is_rejected_or_out_of_time() {
             // What is wrong with these is their time, which only the ledger can judge: a year ahead, a day behind.
             Ok(request) => {
                 let days = (request.ts.0 - 1_767_607_236_000_000) / 86_400_000_000;
-                assert!(days >= 364 || days <= -1, "schemas/request.rejected.example.jsonl:{}: nothing is wrong", index + 1);
+                assert!(
+                    days >= 364 || days <= -1,
+                    "schemas/request.rejected.example.jsonl:{}: nothing is wrong",
+                    index + 1
+                );
             }
         }
     }

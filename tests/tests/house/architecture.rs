@@ -24,10 +24,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     // shell
     ("memory-log", &["events", "stage"]),
     ("kafka", &["events", "stage"]),
-    (
-        "",
-        &["events", "stats", "stage", "stage-sli", "windows", "synthetic", "mapping", "memory-log", "kafka"],
-    ),
+    ("", &["events", "stats", "stage", "stage-sli", "windows", "synthetic", "mapping", "memory-log", "kafka"]),
 ];
 
 /// A function of its input: no Kafka, no HTTP, no files, no clock, no threads, no randomness of the machine's.
@@ -35,7 +32,18 @@ const PURE: [&str; 7] = ["events", "stats", "stage", "stage-sli", "windows", "sy
 
 /// Crates by which something pure would reach the world.
 const WORLDLY: [&str; 12] = [
-    "rdkafka", "rdkafka-sys", "tokio", "axum", "hyper", "reqwest", "tower", "mio", "socket2", "rand", "getrandom", "chrono",
+    "rdkafka",
+    "rdkafka-sys",
+    "tokio",
+    "axum",
+    "hyper",
+    "reqwest",
+    "tower",
+    "mio",
+    "socket2",
+    "rand",
+    "getrandom",
+    "chrono",
 ];
 
 /// The normal dependencies of every package, by name: (ours, foreign or ours, all that is reached).
@@ -49,13 +57,13 @@ impl Graph {
         let metadata = metadata(&["--offline"]).or_else(|_| metadata(&[])).unwrap_or_else(|error| {
             panic!("cargo metadata fails, offline and online (`cargo fetch` loads what is missing):\n{error}")
         });
-        let name_of: BTreeMap<&str, &str> = array(&metadata["packages"])
-            .iter()
-            .map(|package| (text(&package["id"]), text(&package["name"])))
-            .collect();
+        let name_of: BTreeMap<&str, &str> =
+            array(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
         let mut direct: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for node in array(&metadata["resolve"]["nodes"]) {
-            let normal = array(&node["deps"]).iter().filter(|dep| array(&dep["dep_kinds"]).iter().any(|kind| kind["kind"].is_null()));
+            let normal = array(&node["deps"])
+                .iter()
+                .filter(|dep| array(&dep["dep_kinds"]).iter().any(|kind| kind["kind"].is_null()));
             let names = normal.map(|dep| name_of[text(&dep["pkg"])].to_owned());
             direct.entry(name_of[text(&node["id"])].to_owned()).or_default().extend(names);
         }
@@ -93,7 +101,8 @@ impl Graph {
 fn metadata(more: &[&str]) -> Result<Value, String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let rustc = Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
-    let host = String::from_utf8_lossy(&rustc.stdout).lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned));
+    let host =
+        String::from_utf8_lossy(&rustc.stdout).lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned));
     let output = Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &host.unwrap_or_default()])
         .args(more)

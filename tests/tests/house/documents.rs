@@ -1,12 +1,13 @@
 //! No document names what does not exist: links, paths, types and functions are looked up. Commands and their flags are
-//! checked in `crates/streamgauge/tests/docs.rs`, where the binaries are.
+//! checked in `crates/streamgauge/tests/docs/`, where the binaries are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree;
 
 /// First parts of paths that a document may name.
-const PLACES: [&str; 9] = ["crates/", "docs/", "schemas/", "examples/", "scripts/", "docker/", "tests/", "benches/", ".ci/"];
+const PLACES: [&str; 9] =
+    ["crates/", "docs/", "schemas/", "examples/", "scripts/", "docker/", "tests/", "benches/", ".ci/"];
 
 struct Document {
     file: String,
@@ -54,7 +55,11 @@ fn anchor(heading: &str) -> String {
 }
 
 fn anchors(file: &str) -> BTreeSet<String> {
-    tree::read(file).lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#'))).collect()
+    tree::read(file)
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| anchor(line.trim_start_matches('#')))
+        .collect()
 }
 
 /// `docs/../README.md` is `README.md`.
@@ -88,7 +93,8 @@ fn links_lead_somewhere() {
                 let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
                 let target = if path.is_empty() { document.file.clone() } else { resolved(&document.file, path) };
                 let exists = tree::root().join(&target).exists();
-                if !exists || (!fragment.is_empty() && target.ends_with(".md") && !anchors(&target).contains(fragment)) {
+                if !exists || (!fragment.is_empty() && target.ends_with(".md") && !anchors(&target).contains(fragment))
+                {
                     wrong.push(format!("{}:{}: {link}", document.file, line.number));
                 }
             }
@@ -119,7 +125,8 @@ fn exists(path: &str) -> bool {
     match path.split_once('*') {
         None => tree::root().join(path).exists(),
         Some((before, after)) => tree::files().iter().any(|file| {
-            file.strip_prefix(before).is_some_and(|rest| after.trim_matches('*').split('*').all(|part| rest.contains(part)))
+            file.strip_prefix(before)
+                .is_some_and(|rest| after.trim_matches('*').split('*').all(|part| rest.contains(part)))
         }),
     }
 }
@@ -190,6 +197,24 @@ fn the_architecture_maps_every_crate() {
         let name = file.trim_end_matches("/Cargo.toml");
         assert!(text.contains(&format!("`{name}`")), "ARCHITECTURE.md does not say what {name} is for");
     }
+}
+
+/// Help texts and comments send people to documents, too.
+#[test]
+fn documents_named_in_sources_exist() {
+    let mut wrong = Vec::new();
+    for file in tree::files_in("", &[".rs", ".yaml", ".sh"]) {
+        for (index, line) in tree::read(&file).lines().enumerate() {
+            for rest in line.split("docs/").skip(1) {
+                let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || "-_.".contains(*c)).collect();
+                let document = format!("docs/{}", name.trim_end_matches('.'));
+                if name.contains(".md") && !tree::root().join(&document).is_file() {
+                    wrong.push(format!("{file}:{}: {document}", index + 1));
+                }
+            }
+        }
+    }
+    assert_none(wrong, "documents that do not exist");
 }
 
 /// A path of one machine in a file helps nobody elsewhere.

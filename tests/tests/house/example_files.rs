@@ -74,7 +74,9 @@ fn the_example_of_sli_windows_is_what_the_stage_writes() {
         match Fact::from_json(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}")) {
             Fact::Delta(delta) if delta.sli == streamgauge_stage_sli::GOLDEN => counted += delta.n,
             Fact::Delta(_) => {}
-            Fact::Frontier(frontier) => (records, dead_letters) = (records + frontier.records, dead_letters + frontier.dead_letters),
+            Fact::Frontier(frontier) => {
+                (records, dead_letters) = (records + frontier.records, dead_letters + frontier.dead_letters)
+            }
         }
     }
     assert_eq!(records - dead_letters, counted, "every request is in one delta of the golden signals or a dead letter");

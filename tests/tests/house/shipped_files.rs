@@ -11,7 +11,7 @@ const MEANINGS: [(&str, &str); 6] = [
     ("schemas/", "tests/tests/house/example_files.rs"),
     ("examples/mappings/", "crates/mapping/tests/examples.rs"),
     ("examples/scenarios/", "crates/synthetic/tests/scenarios.rs"),
-    ("docker/", "crates/streamgauge/tests/docs.rs"),
+    ("docker/", "crates/streamgauge/tests/docs/docker.rs"),
     ("benches/runs/", "tests/tests/house/shipped_files.rs"),
 ];
 

@@ -75,7 +75,8 @@ fn print_help(words: &[String]) -> String {
 
 fn subcommands(help: &str) -> Vec<String> {
     let section = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let entries = section.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let entries =
+        section.take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     entries.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
 }
 
@@ -127,7 +128,9 @@ fn written(file: &str, text: &str) -> Vec<Written> {
             _ => spans.into_iter().skip(1).step_by(2).collect(),
         };
         for text in texts {
-            found.extend(command_lines(text).into_iter().map(|words| Written { at: format!("{file}:{}", index + 1), words }));
+            found.extend(
+                command_lines(text).into_iter().map(|words| Written { at: format!("{file}:{}", index + 1), words }),
+            );
         }
     }
     found
@@ -141,7 +144,9 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
 }
 
 fn command_line(text: &str) -> Option<Vec<String>> {
-    let is_assignment = |word: &&str| word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    let is_assignment = |word: &&str| {
+        word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    };
     let words: Vec<&str> = text.split_whitespace().skip_while(is_assignment).collect();
     let first = *words.first()?;
     let own = |words: &[&str]| words.iter().map(|word| word.trim_matches(['"', '\'']).to_owned()).collect();
@@ -169,7 +174,8 @@ fn commands_and_flags_in_documents_exist() {
     let mut checked = 0;
     for file in files(&[".md", ".yaml", ".sh"]) {
         for Written { at, words } in written(&file, &read(&file)) {
-            let mistake = if program(&words[0]).is_some() { helps.mistake(&words) } else { mistake_of_simulate(&words) };
+            let mistake =
+                if program(&words[0]).is_some() { helps.mistake(&words) } else { mistake_of_simulate(&words) };
             wrong.extend(mistake.map(|mistake| format!("{at}: {mistake}")));
             checked += 1;
         }

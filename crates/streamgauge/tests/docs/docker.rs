@@ -71,7 +71,10 @@ fn compose_publishes_what_listens_and_only_on_loopback() {
             assert!(!hosts.contains(&host.to_owned()), "two services publish port {host}");
             hosts.push(host.to_owned());
             let test = strings(&service["healthcheck"]["test"]).join(" ");
-            assert!(!test.contains("/dev/tcp/") || test.contains(&format!("/{inside} ")), "{name} checks another port than {inside}");
+            assert!(
+                !test.contains("/dev/tcp/") || test.contains(&format!("/{inside} ")),
+                "{name} checks another port than {inside}"
+            );
         }
         for other in service["depends_on"].as_object().into_iter().flatten() {
             let Some(other_service) = compose["services"].get(other.0) else { panic!("{name} depends on {}", other.0) };
@@ -88,11 +91,17 @@ fn compose_addresses_kafka_where_it_is() {
     let compose = compose();
     let services = services(&compose);
     let kafka = environment(services["kafka"]);
-    let advertised: Vec<&str> =
-        kafka["KAFKA_ADVERTISED_LISTENERS"].split(',').filter_map(|listener| listener.split_once("://")).map(|(_, at)| at).collect();
+    let advertised: Vec<&str> = kafka["KAFKA_ADVERTISED_LISTENERS"]
+        .split(',')
+        .filter_map(|listener| listener.split_once("://"))
+        .map(|(_, at)| at)
+        .collect();
     for (name, service) in &services {
         if let Some(brokers) = environment(service).get("STREAMGAUGE_BROKERS") {
-            assert!(advertised.contains(&brokers.as_str()), "{name} looks for Kafka at {brokers}; it is at {advertised:?}");
+            assert!(
+                advertised.contains(&brokers.as_str()),
+                "{name} looks for Kafka at {brokers}; it is at {advertised:?}"
+            );
         }
     }
     let listeners = |key: &str| -> Vec<String> {
@@ -180,6 +189,46 @@ fn the_configuration_holds_the_defaults() {
     }
 }
 
+/// The code blocks of a document in one language.
+fn blocks(file: &str, language: &str) -> Vec<String> {
+    let text = read(file);
+    let parts = text.split("```").skip(1).step_by(2);
+    parts.filter_map(|part| part.strip_prefix(language)).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_documents_show_the_configuration_that_compose_uses() {
+    let parse = |text: &str| serde_saphyr::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error}:\n{text}"));
+    let blocks = blocks("docs/operations.md", "yaml\n");
+    assert_eq!(blocks.len(), 1, "docs/operations.md shows one configuration");
+    assert_eq!(parse(&blocks[0]), parse(&read("docker/sli.yaml")), "docs/operations.md (left) and docker/sli.yaml");
+}
+
+#[test]
+fn the_definitions_in_documents_are_valid() {
+    let blocks = blocks("docs/definitions.md", "yaml\n");
+    assert!(!blocks.is_empty(), "docs/definitions.md shows definitions");
+    for block in blocks {
+        let mut definitions = streamgauge_stage_sli::Definitions::default();
+        let read = definitions.add_file("docs/definitions.md", &block).and_then(|()| definitions.check());
+        assert_eq!(read, Ok(()));
+    }
+}
+
+/// Metrics in documents, without their `_total`, are names in the source.
+#[test]
+fn the_metrics_in_documents_exist() {
+    let source = read("crates/streamgauge/src/sli/metrics.rs");
+    let page = read("docs/operations.md");
+    for name in page.split('`').skip(1).step_by(2).filter_map(|span| span.strip_prefix("streamgauge_")) {
+        let bare = name.strip_suffix("_total").unwrap_or(name);
+        assert!(
+            source.contains(&format!("\"{bare}\"")),
+            "docs/operations.md names streamgauge_{name}, which is no metric"
+        );
+    }
+}
+
 #[test]
 fn the_image_copies_what_exists_and_runs_without_rights() {
     let text = read("docker/Dockerfile");
@@ -202,7 +251,8 @@ fn the_image_copies_what_exists_and_runs_without_rights() {
     }
     let user = of("USER").last().and_then(|words| words.get(1).copied()).unwrap_or("root");
     assert!(!user.starts_with("root") && !user.starts_with('0'), "the image runs as {user}");
-    let build = of("RUN").iter().map(|words| words.join(" ")).find(|line| line.contains("cargo build")).expect("it builds");
+    let build =
+        of("RUN").iter().map(|words| words.join(" ")).find(|line| line.contains("cargo build")).expect("it builds");
     let profile = build.split("--profile ").nth(1).and_then(|rest| rest.split(' ').next()).expect("with a profile");
     assert!(read("Cargo.toml").contains(&format!("[profile.{profile}]")), "Cargo.toml has no profile {profile}");
     let compose = compose();
