@@ -301,7 +301,7 @@ fn counter_of(value: u64) -> u64 {
 /// Per pane, tenant and group the golden series with the smallest hashes stay; the rest is one series.
 pub fn keep_smallest(cells: &mut Cells, series_max: usize) {
     let is_other = |name: &CellName| name.route.as_deref() == Some(OTHER) && name.version.as_deref() == Some(OTHER);
-    let mut groups: BTreeMap<(i64, usize, String, String), Vec<(u64, CellName)>> = BTreeMap::new();
+    let mut groups = BTreeMap::<_, Vec<(u64, CellName)>>::new();
     for name in cells.keys().filter(|name| name.sli == GOLDEN && !is_other(name)) {
         let group = (name.pane, name.bundle, name.tenant.clone(), name.group.clone());
         let hash = keyed_hash(&[Some(&name.service), name.route.as_deref(), name.version.as_deref()]);

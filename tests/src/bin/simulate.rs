@@ -65,11 +65,9 @@ fn report_failure(schedule: &Schedule, failure: &str, shown: bool) -> anyhow::Re
 
 fn show_progress(done: u64, of: u64) {
     let mut stderr = std::io::stderr();
-    if stderr.is_terminal() && done % 50 == 0 {
+    let (step, end) = if stderr.is_terminal() { (50, '\r') } else { (1000, '\n') };
+    if done.is_multiple_of(step) || done == of {
         // Progress that can't be shown is no reason to stop.
-        let _ = write!(stderr, "\r{done} of {of} schedules");
-        if done == of {
-            let _ = writeln!(stderr);
-        }
+        let _ = write!(stderr, "{done} of {of} schedules{}", if done == of { '\n' } else { end });
     }
 }

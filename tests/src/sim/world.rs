@@ -476,7 +476,10 @@ impl<'a, S: Subject> World<'a, S> {
             let CommitMetadata { m, k, t, wn, ev, b, .. } = metadata;
             let definitions: Vec<String> = b.iter().map(|b| format!("{:.4}@{}", b.hash, b.start.0)).collect();
             let definitions = definitions.join(" ");
-            format!("    committed {partition}: m {m} k {k} to {t} watermark {} open {ev} definitions {definitions}", wn.0)
+            format!(
+                "    committed {partition}: m {m} k {k} to {t} watermark {} open {ev} definitions {definitions}",
+                wn.0
+            )
         });
     }
 
