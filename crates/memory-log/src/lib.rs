@@ -6,6 +6,17 @@
 //! run under faults repeats. Must never know: a clock, IO, any stage.
 //!
 //! [`Broker`] is the bus, [`MemoryLog`] one worker's client of it, [`Faults`] what goes wrong between them.
+//!
+//! ```
+//! use streamgauge_events::EventTime;
+//! use streamgauge_memory_log::Broker;
+//!
+//! let broker = Broker::default();
+//! broker.create_topic("requests", 4);
+//! broker.advance_to(EventTime(1_700_000_000_000_000));
+//! let offset = broker.append("requests", 3, None, Some(br#"{"ts":1700000000000000,"service":"checkout"}"#));
+//! assert_eq!((offset, broker.records("requests", 3).len()), (0, 1));
+//! ```
 
 pub mod broker;
 pub mod client;
