@@ -162,14 +162,39 @@ fn feed(audit: &mut Audit, input: Option<&str>, source: streamgauge_stage::Sourc
     }
 }
 
+/// How long following outlives an outage of the brokers.
+const OUTAGE_MAX: Duration = Duration::from_secs(300);
+
 fn follow(args: &AuditArgs, stop: &Stop, kafka: &mut KafkaTopics, live: &mut Live) -> anyhow::Result<()> {
     let started = Stopwatch::start();
     let limit = args.for_us.map(microseconds);
     let out_of_time = || limit.is_some_and(|limit| started.elapsed() >= limit);
     let mut printed = Changes::default();
+    let mut outage: Option<Stopwatch> = None;
     loop {
         let watch = Stopwatch::start();
-        let pass = live.pass(kafka, stop, &out_of_time)?;
+        let pass = match live.pass(kafka, stop, &out_of_time) {
+            Ok(pass) => pass,
+            // What can't be reached from the start is a mistake; what was, may come back.
+            Err(error) if printed.last.is_none() => return Err(error),
+            Err(error) => {
+                let began = *outage.get_or_insert_with(|| {
+                    anstream::eprintln!("warning: {error:#}; trying again for {} s", OUTAGE_MAX.as_secs());
+                    Stopwatch::start()
+                });
+                if began.elapsed() > OUTAGE_MAX {
+                    return Err(error);
+                }
+                if stop.is_set() || out_of_time() {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(500));
+                continue;
+            }
+        };
+        if outage.take().is_some() {
+            anstream::eprintln!("the topics can be read again");
+        }
         printed.print(args, &live.audit);
         if pass == Pass::Interrupted {
             return Ok(());

@@ -19,8 +19,13 @@ pub struct KafkaArgs {
 /// Prefix of environment variables that set librdkafka properties: `_` stands for `.`.
 pub const PROPERTY_PREFIX: &str = "STREAMGAUGE_KAFKA_";
 
-/// Ours, but no property.
-const NOT_PROPERTIES: [&str; 2] = ["STREAMGAUGE_KAFKA_DIR", "STREAMGAUGE_KAFKA_PORT"];
+/// Ours (of `scripts/kafka`), but no properties.
+const NOT_PROPERTIES: [&str; 4] = [
+    "STREAMGAUGE_KAFKA_DIR",
+    "STREAMGAUGE_KAFKA_PORT",
+    "STREAMGAUGE_KAFKA_CONTROLLER_PORT",
+    "STREAMGAUGE_KAFKA_HEAP",
+];
 
 impl KafkaArgs {
     pub fn client(&self) -> anyhow::Result<ClientSettings> {

@@ -70,6 +70,8 @@ pub(crate) struct Proof {
     decided: Offset,
     /// Offsets below were gone before anyone could look.
     begins: Offset,
+    /// Batches up to here reach back before that: nothing can be said of them.
+    undecidable: Offset,
     /// A batch is decided as soon as its count is reached; else only once everything in it must have been seen.
     eager: bool,
     pub proven: u64,
@@ -93,6 +95,9 @@ impl Proof {
     }
 
     pub fn see(&mut self, offset: Offset) -> Seen {
+        if offset < self.undecidable {
+            return Seen::New;
+        }
         if offset < self.decided {
             return Seen::Undeclared;
         }
@@ -101,7 +106,7 @@ impl Proof {
 
     pub fn expect(&mut self, expected: Expected) {
         if expected.from < self.begins {
-            self.decided = self.decided.max(expected.to);
+            self.undecidable = self.undecidable.max(expected.to);
             self.runs.forget_before(expected.to);
             return;
         }
