@@ -2,9 +2,10 @@
 //!
 //! (a) Folded, it is the oracle's truth. (b) Per source and output partition it is, byte for byte, what the undisturbed
 //! run writes. (c) Every ledger is an unbroken chain: each batch begins where the last ended, its deltas stand before its
-//! frontier, every event is in a delta or in an open pane, every rejected record is a dead letter once.
+//! frontier, every event is in a delta or in an open pane, every rejected record is a dead letter once. And what facts
+//! cite as their definitions is in the state topic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use streamgauge_events::{DeadLetter, Delta, Fact, Frontier, topics};
 
@@ -33,6 +34,7 @@ pub fn check<S: Subject>(world: &mut World<'_, S>) -> Result<(), String> {
     for partition in 0..partitions {
         check_chain(world, &output, partition).map_err(|error| format!("ledger of partition {partition}: {error}"))?;
     }
+    check_citations(world, &output)?;
     if world.schedule.features.lost_ranges {
         // What has left the log can't be counted: the chains have accounted for it above.
         return Ok(());
@@ -160,6 +162,20 @@ fn check_dead_letters(output: &Output, partition: i32, expected: u64) -> Result<
         return Err(format!("{} dead letters, {expected} by the frontiers", offsets.len()));
     }
     Ok(())
+}
+
+fn check_citations<S: Subject>(world: &World<'_, S>, output: &Output) -> Result<(), String> {
+    let saved: BTreeSet<Vec<u8>> =
+        world.broker.records(topics::SLI_STATE, 0).into_iter().filter_map(|record| record.key).collect();
+    let cited = output.frontiers.values().flatten().map(|frontier| &frontier.bundle);
+    match cited.chain(output.deltas.iter().map(|delta| &delta.bundle)).find(|hash| !saved.contains(&state_key(hash))) {
+        Some(hash) => Err(format!("facts cite definitions {hash}, which the state topic does not hold")),
+        None => Ok(()),
+    }
+}
+
+fn state_key(hash: &str) -> Vec<u8> {
+    format!("bundle/{hash}").into_bytes()
 }
 
 // ---- (a)
