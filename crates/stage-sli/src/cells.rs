@@ -237,7 +237,8 @@ fn admit<'s>(
     series.entry(new).or_insert(Cell::new(hash, None))
 }
 
-const OTHER_IDENTITY: u64 = 0x6f74_6865_72;
+/// "other", for the digest alone.
+const OTHER_IDENTITY: u64 = 0x6f_7468_6572;
 
 fn of_group<'b>(
     bounded: &'b mut BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<(u64, Series)>>>,

@@ -117,6 +117,7 @@ pub trait Log {
     fn partitions(&mut self, topic: &str) -> Result<i32, LogError>;
 
     /// Reads the whole of an output partition, as far as it is committed now: (key, value).
+    #[allow(clippy::type_complexity)]
     fn read_back(
         &mut self,
         topic: &str,
