@@ -216,7 +216,7 @@ fn commands_of_scripts_in_documents_exist() {
         for (index, line) in read(&file).lines().enumerate() {
             for rest in line.split("scripts/kafka ").skip(1) {
                 let word: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '-').collect();
-                if !known.contains(&word.as_str()) && !has_flag(&help, &word) {
+                if word != "--help" && !known.contains(&word.as_str()) {
                     wrong.push(format!("{file}:{}: scripts/kafka {word}", index + 1));
                 }
             }
