@@ -17,17 +17,23 @@
 //! Whatever is not sure about a burst throws away the state of every owned partition and takes the partitions over as
 //! after a restart: an offset that rolls back while the histograms in memory do not is the classic way to count twice.
 
+mod owned;
+mod report;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use streamgauge_events::partitioner::partition_of;
-use streamgauge_events::{EventTime, Fact, Offset, Reason, topics};
+use streamgauge_events::{EventTime, Fact, Offset, topics};
 
 use crate::Halt;
 use crate::ledger::{Cells, Ledger, Opening};
 use crate::log::{Committed, Delivery, Log, LogError, Polled, Position, Source};
 use crate::outbox::{Outbox, Output, Placement};
 use crate::settings::{StartAt, TimeSettings, WorkerSettings};
+
+use owned::Owned;
+pub use report::{Counters, Exit, Note, PartitionView, Turn};
 
 /// What a worker needs to know of a stage.
 pub trait Stage {
@@ -71,117 +77,6 @@ pub struct Worker<L, S: Stage> {
     failing_since: Option<EventTime>,
     counters: Counters,
     notes: Vec<Note>,
-}
-
-struct Owned<C> {
-    source: Source,
-    ledger: Ledger<C>,
-    /// The offset of the next record.
-    position: Offset,
-    /// What the group has for this partition.
-    committed: Option<(Offset, String)>,
-    /// Since when (wall time) the watermark has not been moved by a record.
-    still_since: EventTime,
-    watermark_seen: EventTime,
-    at_end: bool,
-    ended: bool,
-    /// Something happened since the last commit, or there has been none.
-    changed: bool,
-}
-
-/// Totals since the start of the worker. What is not committed yet is not in them, but for `records` and `refolded`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    pub records: u64,
-    pub record_bytes: u64,
-    /// Records read again to rebuild state.
-    pub refolded: u64,
-    pub dead_letters: BTreeMap<Reason, u64>,
-    pub batches: u64,
-    pub bursts: u64,
-    pub outputs: u64,
-    pub output_bytes: u64,
-    pub aborts: u64,
-    pub rebuilds: u64,
-    pub idle_advances: u64,
-}
-
-/// What happened, for logs: said as data, written by the shell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// A partition is ours. Folding again from `start` up to `committed`, where that differs.
-    Opened {
-        source: Source,
-        start: Offset,
-        committed: Option<Offset>,
-        kept: bool,
-    },
-    /// A range of offsets had left the log before it could be counted.
-    LostRange {
-        source: Source,
-        from: Offset,
-        to: Offset,
-    },
-    Revoked {
-        partitions: usize,
-    },
-    Lost {
-        partitions: usize,
-    },
-    IdleAdvance {
-        source: Source,
-        complete_until: EventTime,
-    },
-    Burst {
-        outputs: usize,
-        batches: u64,
-        bytes: usize,
-    },
-    /// A burst failed; every owned partition is being rebuilt.
-    Rebuilding {
-        cause: String,
-    },
-    /// Something refused for now.
-    Waiting {
-        cause: String,
-    },
-}
-
-/// The result of one turn.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Turn {
-    /// Records and ends delivered.
-    pub delivered: usize,
-    /// Nothing will work before this has passed.
-    pub pause: Option<Duration>,
-    /// Every bounded input has ended and is committed.
-    pub finished: bool,
-}
-
-/// Why a worker stops for good.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Exit {
-    #[error("this ordinal was taken over by a newer instance ({0})")]
-    TakenOver(String),
-    #[error(transparent)]
-    Halted(#[from] Halt),
-    #[error("nothing has worked for {secs} s: {cause}")]
-    Outage { secs: i64, cause: String },
-    #[error("{0}")]
-    Fatal(String),
-}
-
-/// A view of one owned partition, for metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionView {
-    pub source: Source,
-    pub position: Offset,
-    pub watermark: EventTime,
-    pub complete_until: EventTime,
-    pub live_cells: usize,
-    pub open_events: u64,
-    pub refolding: bool,
-    pub at_end: bool,
 }
 
 impl<L: Log, S: Stage> Worker<L, S> {
@@ -266,17 +161,7 @@ impl<L: Log, S: Stage> Worker<L, S> {
     }
 
     pub fn views(&self) -> Vec<PartitionView> {
-        let view = |owned: &Owned<S::Cells>| PartitionView {
-            source: owned.source,
-            position: owned.position,
-            watermark: owned.ledger.watermark(),
-            complete_until: owned.ledger.complete_until(),
-            live_cells: owned.ledger.live_cells(),
-            open_events: owned.ledger.open_events(),
-            refolding: owned.ledger.refolding(),
-            at_end: owned.at_end,
-        };
-        self.owned.iter().map(view).collect()
+        self.owned.iter().map(Owned::view).collect()
     }
 
     // ---- reading
@@ -648,63 +533,6 @@ impl<L: Log, S: Stage> Worker<L, S> {
             && self.outbox.is_empty()
             && !self.owned.is_empty()
             && self.owned.iter().all(|owned| owned.ended && owned.is_committed())
-    }
-}
-
-impl<C: Cells> Owned<C> {
-    fn take(
-        &mut self,
-        delivery: &Delivery<'_>,
-        now: EventTime,
-        bounded: bool,
-        outbox: &mut Outbox,
-        counters: &mut Counters,
-    ) -> Result<(), Halt> {
-        match delivery {
-            Delivery::Record(record) => {
-                let again = self.ledger.refolding();
-                self.ledger.fold(record, outbox)?;
-                self.position = record.offset + 1;
-                self.at_end = false;
-                self.changed = true;
-                if again && self.ledger.refolding() {
-                    counters.refolded += 1;
-                } else {
-                    counters.records += 1;
-                    counters.record_bytes += record.value.map_or(0, <[u8]>::len) as u64;
-                }
-            }
-            Delivery::End { position, .. } => {
-                self.changed |= *position > self.position;
-                self.position = self.position.max(*position);
-                self.ledger.passed(self.position)?;
-                self.at_end = !self.ledger.refolding();
-                if bounded && self.at_end && !self.ended {
-                    self.ledger.end(self.position, outbox);
-                    self.changed = true;
-                    self.ended = true;
-                }
-            }
-        }
-        if self.ledger.watermark() > self.watermark_seen {
-            (self.watermark_seen, self.still_since) = (self.ledger.watermark(), now);
-        }
-        Ok(())
-    }
-
-    /// The position to commit. While folding again, that is what is committed already.
-    fn to_commit(&self) -> Option<Position> {
-        let source = self.source;
-        if self.ledger.refolding() {
-            let (offset, metadata) = self.committed.clone()?;
-            return Some(Position { source, offset, metadata });
-        }
-        let metadata = self.ledger.metadata(self.position).encode();
-        Some(Position { source, offset: self.position, metadata })
-    }
-
-    fn is_committed(&self) -> bool {
-        self.ledger.refolding() || !self.changed
     }
 }
 
