@@ -91,14 +91,19 @@ impl Bundle {
 
     /// The first 64 bits of the SHA-256 of the JSON form, hexadecimal. Maps are sorted, so files may be split and reordered.
     pub fn hash(&self) -> String {
+        format!("{:016x}", self.number())
+    }
+
+    fn number(&self) -> u64 {
         let digest = Sha256::digest(self.to_json());
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     /// The error is a sentence: bundles are checked where they are read, so this concerns the state topic alone.
     pub(crate) fn compile(&self) -> Result<Compiled, String> {
         let mut compiled = Compiled {
             hash: self.hash(),
+            number: self.number(),
             settings: self.settings.clone(),
             slis: Vec::new(),
             services: HashMap::default(),
@@ -127,6 +132,8 @@ impl Bundle {
 /// Definitions ready for the hot path.
 pub(crate) struct Compiled {
     pub hash: String,
+    /// The same hash as a number.
+    pub number: u64,
     pub settings: BundleSettings,
     pub slis: Vec<CompiledSli>,
     /// Declared services, each with the indices of its SLIs.

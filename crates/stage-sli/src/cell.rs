@@ -103,10 +103,10 @@ impl Cell {
     }
 
     /// For the digest of live cells: every number that an event changes is in it.
-    pub fn digest(&self, pane: EventTime) -> u64 {
+    pub fn digest(&self, pane: EventTime, bundle: u64) -> u64 {
         let Spread { count, sum_us, min_us, max_us, overflow, .. } = self.latency;
         let newest = self.newest.map_or(0, |ts| ts.0 as u64);
-        let numbers = [pane.0 as u64, self.n, self.good, self.failed, self.unjudged, self.at_or_under, newest];
+        let numbers = [pane.0 as u64, bundle, self.n, self.good, self.failed, self.unjudged, self.at_or_under, newest];
         let spread = [count, sum_us as u64, (sum_us >> 64) as u64, min_us, max_us, overflow];
         numbers.iter().chain(&spread).fold(self.identity, |hash, number| mix(hash ^ number))
     }

@@ -114,8 +114,8 @@ impl Cells for SliCells {
 
     fn digest(&self) -> u64 {
         let of_pane = |(start, pane): (&EventTime, &PaneCells)| {
-            let start = *start;
-            pane.series.values().fold(0_u64, |sum, cell| sum.wrapping_add(cell.digest(start)))
+            let (start, bundle) = (*start, pane.bundle.number);
+            pane.series.values().fold(0_u64, |sum, cell| sum.wrapping_add(cell.digest(start, bundle)))
         };
         self.panes.iter().map(of_pane).fold(0, u64::wrapping_add)
     }

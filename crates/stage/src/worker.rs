@@ -435,8 +435,13 @@ impl<L: Log, S: Stage> Worker<L, S> {
         self.last_burst = now;
         if let Err(error) = self.log.begin() {
             return match error {
-                // Nothing has begun, so nothing is lost: the next burst tries again.
-                LogError::Retriable(_) => self.refused(now, error).map(drop),
+                // Nothing has begun, so nothing is lost: the next burst tries again. But what waits is bounded.
+                LogError::Retriable(_) => {
+                    if self.outbox.bytes() >= self.settings.outbox_bytes_max {
+                        self.rebuild(error.to_string());
+                    }
+                    self.refused(now, error).map(drop)
+                }
                 error => self.failed_burst(now, error),
             };
         }
@@ -514,6 +519,15 @@ impl<L: Log, S: Stage> Worker<L, S> {
                 result => result,
             },
         };
+        self.rebuild(cause);
+        match ended {
+            Ok(()) => Ok(()),
+            Err(error) => self.refused(now, error).map(drop),
+        }
+    }
+
+    /// Forgets every owned partition, and takes all of them over again from what was committed.
+    fn rebuild(&mut self, cause: String) {
         self.counters.rebuilds += 1;
         self.notes.push(Note::Rebuilding { cause });
         // In memory is what the aborted transaction would have made durable: none of it may survive.
@@ -522,10 +536,6 @@ impl<L: Log, S: Stage> Worker<L, S> {
         self.kept.clear();
         self.outbox.clear();
         self.pending = Some(sources);
-        match ended {
-            Ok(()) => Ok(()),
-            Err(error) => self.refused(now, error).map(drop),
-        }
     }
 
     fn finished(&self) -> bool {
