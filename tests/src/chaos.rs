@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use streamgauge_events::topics;
 
+use crate::clock::{Stopwatch, now_us};
 use crate::cluster::{Cluster, Process, terminate};
 use streamgauge_memory_log::SplitMix64;
 
@@ -75,7 +76,8 @@ struct Member {
 pub fn run(plan: &Plan, say: &mut dyn FnMut(String)) -> anyhow::Result<Report> {
     let mut random = SplitMix64::new(plan.seed);
     let mut report = Report::default();
-    let mut members: Vec<Member> = (0..plan.processes).map(|ordinal| plan.start(ordinal, 0)).collect::<Result<_, _>>()?;
+    let mut members: Vec<Member> =
+        (0..plan.processes).map(|ordinal| plan.start(ordinal, 0)).collect::<Result<_, _>>()?;
     let mut audit = Follower::start(plan)?;
     let mut manifests: Vec<PathBuf> = Vec::new();
     let mut starts = 0;
@@ -93,7 +95,12 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(String)) -> anyhow::Result<Report> {
         manifests.push(manifest);
         report.requests = verify(plan, &manifests)?;
         report.verified += 1;
-        say(format!("{} kills, {} requests verified, recovery p50 {:?}", report.kills, report.requests, report.recovery_at(50)));
+        say(format!(
+            "{} kills, {} requests verified, recovery p50 {:?}",
+            report.kills,
+            report.requests,
+            report.recovery_at(50)
+        ));
     }
     audit.check()?;
     for member in &mut members {
@@ -133,8 +140,8 @@ fn disturb(
             members[victim] = plan.start(members[victim].ordinal, start)?;
         }
         _ => {
-            let killed = Instant::now();
-            let at = SystemTime::now();
+            let killed = Stopwatch::start();
+            let at = now_us();
             members[victim].process.kill()?;
             report.kills += 1;
             members[victim] = plan.start(members[victim].ordinal, start)?;
@@ -150,7 +157,12 @@ fn disturb(
 fn disturb_brokers(plan: &Plan, random: &mut SplitMix64) -> anyhow::Result<()> {
     let run = |args: &[&str]| -> anyhow::Result<()> {
         let output = Command::new(&plan.kafka_script).args(args).output().context("couldn't run the Kafka script")?;
-        ensure!(output.status.success(), "{} {args:?}: {}", plan.kafka_script.display(), String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "{} {args:?}: {}",
+            plan.kafka_script.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(())
     };
     if plan.broker_kill {
@@ -163,11 +175,10 @@ fn disturb_brokers(plan: &Plan, random: &mut SplitMix64) -> anyhow::Result<()> {
 }
 
 /// Reads in the log of a restarted member when it had its partitions and when its first burst was durable.
-fn recovery(member: &Member, killed_at: SystemTime, killed: Instant) -> anyhow::Result<Option<Recovery>> {
-    let since = killed_at.duration_since(SystemTime::UNIX_EPOCH)?.as_micros() as i64;
+fn recovery(member: &Member, killed_at_us: i64, killed: Stopwatch) -> anyhow::Result<Option<Recovery>> {
     let after_ms = |line: &serde_json::Value| -> Option<u64> {
         let at: i64 = micros(line.get("timestamp")?.as_str()?)?;
-        u64::try_from((at - since) / 1000).ok()
+        u64::try_from((at - killed_at_us) / 1000).ok()
     };
     while killed.elapsed() < Duration::from_secs(30) {
         let mut opened = None;
@@ -258,6 +269,5 @@ impl Plan {
 }
 
 /// Panes of a second rather than ten: more batches, more bursts, more moments to be killed in.
-const PACE: [&str; 8] = [
-    "--pane-secs", "1", "--max-out-of-orderness-ms", "1000", "--idle-after-ms", "1500", "--commit-interval-ms", "500",
-];
+const PACE: [&str; 8] =
+    ["--pane-secs", "1", "--max-out-of-orderness-ms", "1000", "--idle-after-ms", "1500", "--commit-interval-ms", "500"];

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use streamgauge_events::topics::{self, table};
 use streamgauge_events::{DeadLetter, Fact, Offset};
 use streamgauge_kafka::{ClientSettings, RecordSender, TopicAdmin, TopicReader};
 use streamgauge_stage::{Delivery, Source};
+
+use crate::clock::{Stopwatch, now_us};
 
 /// The broker to test against: host:port.
 pub const BROKERS_VARIABLE: &str = "STREAMGAUGE_TEST_BROKERS";
@@ -34,10 +36,12 @@ impl Cluster {
     /// `None`, and one line that says so, where there is no broker to test against.
     pub fn for_test(name: &str) -> anyhow::Result<Option<Self>> {
         let Ok(brokers) = std::env::var(BROKERS_VARIABLE) else {
-            println!("SKIPPED: {name} needs a real Kafka; start one by scripts/kafka and set {BROKERS_VARIABLE}=127.0.0.1:9092");
+            println!(
+                "SKIPPED: {name} needs a real Kafka; start one by scripts/kafka and set {BROKERS_VARIABLE}=127.0.0.1:9092"
+            );
             return Ok(None);
         };
-        let millis = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+        let millis = now_us() / 1000;
         let prefix = format!("{name}-{millis}.");
         let directory = std::env::temp_dir().join(format!("streamgauge-{name}-{millis}"));
         let cluster = Self { brokers, prefix, binaries: binaries()?, directory };
@@ -119,8 +123,10 @@ impl Cluster {
     fn read(&self, topic: &str, take: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut reader = TopicReader::open(&self.client(), &[&self.topic(topic)])?;
         let watermarks = reader.watermarks()?;
-        let starts: Vec<(Source, Offset)> = watermarks.iter().map(|(source, marks)| (*source, marks.log_start)).collect();
-        let ends: BTreeMap<Source, Offset> = watermarks.iter().map(|(source, marks)| (*source, marks.log_end)).collect();
+        let starts: Vec<(Source, Offset)> =
+            watermarks.iter().map(|(source, marks)| (*source, marks.log_start)).collect();
+        let ends: BTreeMap<Source, Offset> =
+            watermarks.iter().map(|(source, marks)| (*source, marks.log_end)).collect();
         reader.assign(&starts)?;
         let mut result = Ok(());
         let _flow = reader.read_to(&ends, Duration::from_secs(30), &mut |delivery| {
@@ -134,7 +140,7 @@ impl Cluster {
 
     /// Reads the outputs again and again until `done`.
     pub fn wait_for(&self, what: &str, done: &mut dyn FnMut(&Outputs) -> bool) -> anyhow::Result<Outputs> {
-        let since = Instant::now();
+        let since = Stopwatch::start();
         loop {
             let outputs = self.outputs()?;
             if done(&outputs) {
@@ -193,7 +199,7 @@ impl Process {
 
     /// Waits for the process to end by itself; its exit code and log.
     pub fn wait_for_exit(&mut self) -> anyhow::Result<(i32, String)> {
-        let since = Instant::now();
+        let since = Stopwatch::start();
         while since.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait()? {
                 return Ok((status.code().unwrap_or(-1), fs::read_to_string(&self.log)?));
@@ -206,7 +212,9 @@ impl Process {
     /// Resident memory, bytes.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
         Ok(kib.context("no VmRSS in /proc")? * 1024)
     }
 }
@@ -222,7 +230,7 @@ impl Drop for Process {
 pub fn terminate(child: &mut Child, limit: Duration) -> anyhow::Result<()> {
     let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
     ensure!(status.success(), "couldn't send SIGTERM: the process had ended already");
-    let since = Instant::now();
+    let since = Stopwatch::start();
     while since.elapsed() < limit {
         if let Some(status) = child.try_wait()? {
             ensure!(status.success(), "ended with {status} after SIGTERM");

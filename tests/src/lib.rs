@@ -2,6 +2,7 @@
 //! the processes that are killed on it.
 
 pub mod chaos;
+pub mod clock;
 pub mod cluster;
 pub mod oracle;
 pub mod real_data;

@@ -83,13 +83,14 @@ pub const ACCESS_LOG_REQUESTS: u64 = 10_000;
 pub const NEZHA_REQUESTS: u64 = 619_389;
 /// Ends of the minutes in which fewer than 99% of the requests succeeded.
 pub const NEZHA_BAD_MINUTES: [&str; 22] = [
-    "04:03", "04:04", "04:05", "04:19", "04:20", "04:21", "05:02", "05:03", "05:04", "05:10", "05:11", "05:12", "06:28",
-    "06:29", "06:30", "06:44", "06:45", "06:46", "06:47", "07:45", "07:46", "07:47",
+    "04:03", "04:04", "04:05", "04:19", "04:20", "04:21", "05:02", "05:03", "05:04", "05:10", "05:11", "05:12",
+    "06:28", "06:29", "06:30", "06:44", "06:45", "06:46", "06:47", "07:45", "07:46", "07:47",
 ];
 
 /// Runs `streamgauge` and gives its standard output.
 pub fn streamgauge(args: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new(binaries()?.join("streamgauge")).args(args).output().context("couldn't run streamgauge")?;
+    let output =
+        Command::new(binaries()?.join("streamgauge")).args(args).output().context("couldn't run streamgauge")?;
     ensure!(
         output.status.success(),
         "streamgauge {} ended with {}: {}",

@@ -1,7 +1,7 @@
 //! Bad input and bad luck on a real broker: nothing vanishes, and the stage stops only where the design says so.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -10,19 +10,16 @@ use streamgauge_events::facts::OTHER;
 use streamgauge_events::topics::{self, Topic, named};
 use streamgauge_events::{EventTime, Fact};
 use streamgauge_kafka::TopicAdmin;
+use streamgauge_tests::clock::now_us;
 use streamgauge_tests::cluster::Cluster;
 
 const PARTITIONS: i32 = 4;
 /// Short panes and short idleness, so that what is sent is soon written.
 const QUICK: [&str; 6] = ["--pane-secs", "1", "--idle-after-ms", "1000", "--commit-interval-ms", "300"];
 
-fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970");
-    since.as_micros() as i64
-}
-
 fn good(service: &str, route: &str) -> Vec<u8> {
-    format!(r#"{{"ts":{},"service":"{service}","route":"{route}","status":200,"latency_us":1500}}"#, now_us()).into_bytes()
+    format!(r#"{{"ts":{},"service":"{service}","route":"{route}","status":200,"latency_us":1500}}"#, now_us())
+        .into_bytes()
 }
 
 /// (partition, value); no value is a tombstone.
@@ -99,7 +96,10 @@ fn every_bad_record_is_one_dead_letter_and_every_good_one_counts() -> anyhow::Re
     assert!(!ahead, "a record from the future moved the watermark");
     // Garbage does not hold time up for ever: the silent partition gets idle advances.
     cluster.wait_for("the garbage partition to move on", &mut |outputs| {
-        outputs.facts.iter().any(|fact| matches!(fact, Fact::Frontier(frontier) if frontier.partition == PARTITIONS - 1))
+        outputs
+            .facts
+            .iter()
+            .any(|fact| matches!(fact, Fact::Frontier(frontier) if frontier.partition == PARTITIONS - 1))
     })?;
     sli.terminate()?;
     cluster.tool(&["audit", "--prefix", &cluster.prefix, "--source-check"])?;

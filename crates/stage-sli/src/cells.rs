@@ -25,11 +25,13 @@ pub struct SliCells {
     live: usize,
 }
 
+/// Bounded series by tenant and group, ordered by their hash: the last is the next to go.
+type Bounded = BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<(u64, Series)>>>;
+
 struct PaneCells {
     bundle: Arc<Compiled>,
     series: HashMap<Series, Cell, foldhash::fast::FixedState>,
-    /// Bounded series by tenant and group, ordered by their hash: the last is the next to go.
-    bounded: BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<(u64, Series)>>>,
+    bounded: Bounded,
 }
 
 /// Names one cell of a pane. The order is that of the deltas in a batch.
@@ -209,7 +211,7 @@ fn defined_cell(sli: &CompiledSli, key: &SeriesRef<'_>) -> Cell {
 fn admit<'s>(
     bundle: &Compiled,
     series: &'s mut HashMap<Series, Cell, foldhash::fast::FixedState>,
-    bounded: &mut BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<(u64, Series)>>>,
+    bounded: &mut Bounded,
     key: SeriesRef<'_>,
 ) -> &'s mut Cell {
     let declared = bundle.slis_of(key.service).is_some();
@@ -241,11 +243,7 @@ fn admit<'s>(
 /// "other", for the digest alone.
 const OTHER_IDENTITY: u64 = 0x6f_7468_6572;
 
-fn of_group<'b>(
-    bounded: &'b mut BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<(u64, Series)>>>,
-    tenant: &str,
-    group: &str,
-) -> &'b mut BTreeSet<(u64, Series)> {
+fn of_group<'b>(bounded: &'b mut Bounded, tenant: &str, group: &str) -> &'b mut BTreeSet<(u64, Series)> {
     if !bounded.contains_key(tenant) {
         bounded.insert(tenant.into(), BTreeMap::new());
     }

@@ -65,7 +65,10 @@ fn main() -> anyhow::Result<ExitCode> {
     );
     for percent in [0, 50, 90, 99, 100] {
         if let Some(recovery) = report.recovery_at(percent) {
-            println!("recovery p{percent}: partitions opened {} ms, first burst {} ms after the kill", recovery.opened_ms, recovery.flowing_ms);
+            println!(
+                "recovery p{percent}: partitions opened {} ms, first burst {} ms after the kill",
+                recovery.opened_ms, recovery.flowing_ms
+            );
         }
     }
     println!("{}", report.audit);
