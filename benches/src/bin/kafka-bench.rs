@@ -1,0 +1,355 @@
+//! Fills a topic once, then lets four consumers read all of it in turn, each in a process of its own:
+//! a bare loop, a bare batch loop, batches with full decoding, and the `sli` stage, exactly once.
+//!
+//! CPU is that of the whole process, client threads included, as the kernel counts it. Nothing is judged here.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+use streamgauge_benches::kafka::{consumer_config, ends, fill, make_input, make_outputs};
+use streamgauge_benches::process::{Circumstances, Cpu, Spread, Stopwatch, now_us};
+use streamgauge_benches::records::{SEED, STEADY_EVENTS_PER_SEC, steady};
+use streamgauge_events::{EventTime, Request};
+use streamgauge_kafka::batch::{BatchConsumer, Fetched};
+use streamgauge_kafka::source::BATCH_RECORDS_MAX;
+use streamgauge_kafka::{ClientSettings, KafkaLog, KafkaSettings};
+use streamgauge_stage::{TimeSettings, Worker, WorkerSettings};
+use streamgauge_stage_sli::{Bundle, SliStage};
+use streamgauge_synthetic::{Generator, Until};
+
+/// CPU and throughput of the sli stage on real Kafka, beside consumers that do less
+///
+/// The topic is filled on the first run and used again as long as it holds that many records. Consumer groups and output
+/// topics are new in every round, so wipe the broker's data now and then.
+#[derive(Parser)]
+#[command(name = "kafka-bench")]
+struct Args {
+    #[arg(long, default_value = "127.0.0.1:9092")]
+    brokers: String,
+    /// Records in the topic: `steady`, 100 series, 4 partitions, 10,000 a second of event time, lz4
+    #[arg(long, default_value_t = 10_000_000)]
+    records: u64,
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Leave out some contenders; may be repeated
+    #[arg(long, value_enum)]
+    only: Vec<Contender>,
+    /// Fill the topic and stop
+    #[arg(long)]
+    fill_only: bool,
+    /// Write all figures to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Run as one contender and print its figures
+    #[arg(long, hide = true, value_enum)]
+    contender: Option<Contender>,
+    #[arg(long, hide = true, default_value = "")]
+    topic: String,
+    #[arg(long, hide = true, default_value = "")]
+    group: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Contender {
+    /// `BaseConsumer::poll`, discards
+    Bare,
+    /// Batches from one queue, discards
+    Batch,
+    /// Batches, every record decoded in full
+    Decode,
+    /// The sli stage, exactly once
+    Stage,
+}
+
+impl Contender {
+    const ALL: [Self; 4] = [Self::Bare, Self::Batch, Self::Decode, Self::Stage];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Batch => "batch",
+            Self::Decode => "decode",
+            Self::Stage => "stage",
+        }
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One contender's reading of the whole topic.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Run {
+    contender: Contender,
+    round: u32,
+    records: u64,
+    value_bytes: u64,
+    cpu: Cpu,
+    wall_ns: u64,
+    /// What the stage wrote.
+    #[serde(default)]
+    batches: u64,
+    #[serde(default)]
+    transactions: u64,
+    #[serde(default)]
+    output_bytes: u64,
+}
+
+impl Run {
+    fn cpu_per_event_ns(&self) -> f64 {
+        self.cpu.total_ns() as f64 / self.records as f64
+    }
+
+    fn events_per_sec(&self) -> f64 {
+        self.records as f64 * 1e9 / self.wall_ns as f64
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    match args.contender {
+        Some(contender) => {
+            println!("{}", serde_json::to_string(&compete(contender, &args)?)?);
+            // Leaving without destroying the clients: their end is no part of what is measured.
+            std::process::exit(0);
+        }
+        None => host(&args),
+    }
+}
+
+// ---- the host: fills, starts contenders in turn, reports
+
+fn host(args: &Args) -> anyhow::Result<()> {
+    let client = ClientSettings::new(&args.brokers);
+    let circumstances = Circumstances::now();
+    circumstances.print();
+    let topic = filled(&client, args.records)?;
+    if args.fill_only {
+        return Ok(());
+    }
+    let contenders: Vec<Contender> =
+        Contender::ALL.into_iter().filter(|one| args.only.is_empty() || args.only.contains(one)).collect();
+    let mut runs = Vec::new();
+    for round in 1..=args.rounds {
+        for contender in &contenders {
+            let run = start(args, &client, &topic, *contender, round)?;
+            print_run(&run);
+            runs.push(run);
+        }
+    }
+    println!();
+    summarise(&contenders, &runs);
+    if let Some(path) = &args.json {
+        let all = serde_json::json!({ "circumstances": circumstances, "topic": topic, "runs": runs });
+        let text = serde_json::to_string_pretty(&all)?;
+        std::fs::write(path, text + "\n").with_context(|| format!("couldn't write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The topic for so many records, filled unless it is already.
+fn filled(client: &ClientSettings, records: u64) -> anyhow::Result<String> {
+    let topic = make_input(client, &format!("bench-{records}-"))?;
+    let held: i64 = ends(client, &topic)?.values().sum();
+    match u64::try_from(held)? {
+        held if held == records => {}
+        0 => {
+            let scenario = steady()?;
+            let span_us = (records as f64 / STEADY_EVENTS_PER_SEC * 1e6) as i64;
+            // In the past as a whole: no record may be ahead of the log's clock.
+            let mut generator = Generator::new(&scenario, SEED)
+                .with_until(Until::Events(records))
+                .with_start(now_us() - span_us - 60_000_000);
+            let watch = Stopwatch::start();
+            fill(client, &topic, &mut generator)?;
+            println!("filled {topic} with {records} records in {:.0} s", watch.elapsed().as_secs_f64());
+        }
+        held => bail!("{topic} holds {held} records of {records}: a fill was cut short. Wipe the broker's data"),
+    }
+    Ok(topic)
+}
+
+fn start(args: &Args, client: &ClientSettings, topic: &str, contender: Contender, round: u32) -> anyhow::Result<Run> {
+    let group = format!("bench-{}-{contender}-{round}", now_us() / 1000);
+    if contender == Contender::Stage {
+        make_outputs(client, &format!("{group}."))?;
+    }
+    let output = Command::new(std::env::current_exe()?)
+        .args(["--brokers", &args.brokers, "--contender", contender.name()])
+        .args(["--topic", topic, "--group", &group])
+        .output()
+        .context("couldn't start a contender")?;
+    if !output.status.success() {
+        bail!("{contender} failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let mut run: Run = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("{contender} answered {:?}", String::from_utf8_lossy(&output.stdout)))?;
+    run.round = round;
+    if run.records != args.records {
+        bail!("{contender} read {} records of {}", run.records, args.records);
+    }
+    Ok(run)
+}
+
+fn print_run(run: &Run) {
+    let per_event = |ns: u64| ns as f64 / run.records as f64;
+    println!(
+        "round {}  {:6}  {:5.0} ns/event CPU ({:5.0} user, {:4.0} system)  {:8.0} events/s  {:5.1} s",
+        run.round,
+        run.contender,
+        run.cpu_per_event_ns(),
+        per_event(run.cpu.user_ns),
+        per_event(run.cpu.system_ns),
+        run.events_per_sec(),
+        run.wall_ns as f64 / 1e9,
+    );
+}
+
+/// Ratios are taken within a round, then their spread over the rounds: what slows a whole round down cancels out.
+fn summarise(contenders: &[Contender], runs: &[Run]) {
+    let of = |contender: Contender| runs.iter().filter(move |run| run.contender == contender);
+    let ratios = |mine: Contender, base: Contender, figure: fn(&Run) -> f64| -> Vec<f64> {
+        let pairs = of(mine).filter_map(|run| Some((run, of(base).find(|other| other.round == run.round)?)));
+        pairs.map(|(run, other)| figure(run) / figure(other)).collect()
+    };
+    println!("minimum / median / maximum over the rounds; ratios within each round");
+    for contender in contenders {
+        let cpu: Vec<f64> = of(*contender).map(Run::cpu_per_event_ns).collect();
+        let speed: Vec<f64> = of(*contender).map(|run| run.events_per_sec() / 1000.0).collect();
+        println!("{contender:6}  CPU {} ns/event, throughput {} k events/s", show(&cpu, 0), show(&speed, 0));
+        for base in [Contender::Bare, Contender::Decode] {
+            let cpu = ratios(*contender, base, Run::cpu_per_event_ns);
+            let speed = ratios(*contender, base, Run::events_per_sec);
+            if base != *contender && !cpu.is_empty() {
+                println!("        x {base:6}: CPU {}, throughput {}", show(&cpu, 2), show(&speed, 2));
+            }
+        }
+    }
+}
+
+fn show(values: &[f64], digits: usize) -> String {
+    let Spread { min, median, max } = Spread::of(values);
+    format!("{min:.digits$} / {median:.digits$} / {max:.digits$}")
+}
+
+// ---- the contenders
+
+fn compete(contender: Contender, args: &Args) -> anyhow::Result<Run> {
+    let ends: Vec<(i32, i64)> = ends(&ClientSettings::new(&args.brokers), &args.topic)?.into_iter().collect();
+    let (before, watch) = (Cpu::of_self()?, Stopwatch::start());
+    let mut run = Run {
+        contender,
+        round: 0,
+        records: 0,
+        value_bytes: 0,
+        cpu: Cpu::default(),
+        wall_ns: 0,
+        batches: 0,
+        transactions: 0,
+        output_bytes: 0,
+    };
+    match contender {
+        Contender::Bare => read_bare(args, &ends, &mut run)?,
+        Contender::Batch => read_batches(args, &ends, &mut run, |_| Ok(()))?,
+        Contender::Decode => read_batches(args, &ends, &mut run, |value| {
+            let request = Request::from_json(value).map_err(|rejection| anyhow::anyhow!("{rejection:?}"))?;
+            std::hint::black_box(&request);
+            Ok(())
+        })?,
+        Contender::Stage => run_stage(args, &ends, &mut run)?,
+    }
+    run.wall_ns = u64::try_from(watch.elapsed().as_nanos())?;
+    run.cpu = Cpu::of_self()?.since(before);
+    Ok(run)
+}
+
+fn read_bare(args: &Args, ends: &[(i32, i64)], run: &mut Run) -> anyhow::Result<()> {
+    let mut config = consumer_config(&args.brokers);
+    config.set("enable.partition.eof", "false");
+    let consumer: BaseConsumer = config.create()?;
+    let mut list = TopicPartitionList::new();
+    for (partition, _) in ends {
+        list.add_partition_offset(&args.topic, *partition, Offset::Beginning)?;
+    }
+    consumer.assign(&list)?;
+    let all: i64 = ends.iter().map(|(_, end)| end).sum();
+    while run.records < all as u64 {
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            run.value_bytes += message?.payload().map_or(0, <[u8]>::len) as u64;
+            run.records += 1;
+        }
+    }
+    std::mem::forget(consumer);
+    Ok(())
+}
+
+fn read_batches(
+    args: &Args,
+    ends: &[(i32, i64)],
+    run: &mut Run,
+    mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut consumer = BatchConsumer::new(&consumer_config(&args.brokers), DefaultConsumerContext)?;
+    let starts: Vec<(&str, i32, i64)> =
+        ends.iter().map(|(partition, _)| (args.topic.as_str(), *partition, 0)).collect();
+    consumer.assign(&starts)?;
+    let all: i64 = ends.iter().map(|(_, end)| end).sum();
+    let mut idle = false;
+    while run.records < all as u64 {
+        consumer.consumer().poll(Duration::ZERO).transpose()?;
+        let before = run.records;
+        // As the stage waits: for one record if nothing was there, else for nothing.
+        let (wait, max) = if idle { (Duration::from_millis(10), 1) } else { (Duration::ZERO, BATCH_RECORDS_MAX) };
+        for fetched in consumer.fetch(wait, max).iter() {
+            if let Fetched::Record { value, .. } = fetched {
+                let value = value.context("a record without a value")?;
+                take(value)?;
+                run.value_bytes += value.len() as u64;
+                run.records += 1;
+            }
+        }
+        idle = run.records == before;
+    }
+    std::mem::forget(consumer);
+    Ok(())
+}
+
+/// As `streamgauge-sli` runs it, on this thread: from joining the group to the commit of the last record.
+fn run_stage(args: &Args, ends: &[(i32, i64)], run: &mut Run) -> anyhow::Result<()> {
+    let mut kafka = KafkaSettings::new(&args.brokers, &args.group, 0, 0);
+    kafka.output_prefix = format!("{}.", args.group);
+    let inputs = [args.topic.clone()];
+    let stage = SliStage::new(&args.topic, TimeSettings::default(), &Bundle::default())?;
+    let mut worker = Worker::new(KafkaLog::connect(&kafka, &inputs)?, stage, WorkerSettings::default());
+    let all: i64 = ends.iter().map(|(_, end)| end).sum();
+    while worker.counters().records < all as u64 {
+        let turn = worker.turn(EventTime(now_us()), Duration::from_millis(20))?;
+        worker.take_notes();
+        if let Some(pause) = turn.pause {
+            std::thread::sleep(pause);
+        }
+    }
+    let (result, counters, _) = worker.stop(EventTime(now_us()));
+    result?;
+    if !counters.dead_letters.is_empty() || counters.rebuilds > 0 {
+        bail!("not an undisturbed run: {counters:?}");
+    }
+    run.records = counters.records;
+    run.value_bytes = counters.record_bytes;
+    run.batches = counters.batches;
+    run.transactions = counters.bursts;
+    run.output_bytes = counters.output_bytes;
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Records to feed, and the stage's ledger to feed them to, without a broker.
+
+use anyhow::Context as _;
+use streamgauge_events::{EventTime, topics};
+use streamgauge_stage::ledger::Opening;
+use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage_sli::{Bundle, SliCells, SliStage};
+use streamgauge_synthetic::{Generated, Generator, Scenario, Until};
+
+/// The same records in every run.
+pub const SEED: u64 = 1;
+/// The rate that the `steady` scenario has by itself.
+pub const STEADY_EVENTS_PER_SEC: f64 = 10_000.0;
+
+/// About 100 series over three services, 250 bytes a record; 2% arrive out of order.
+pub fn steady() -> anyhow::Result<Scenario> {
+    Ok(Scenario::built_in("steady")?)
+}
+
+/// One service with `series` equally frequent routes, otherwise as `steady`.
+pub fn with_series(series: u32) -> anyhow::Result<Scenario> {
+    let yaml = format!(
+        "
+name: series-{series}
+start: 2026-01-05T00:00:00Z
+duration_secs: 600
+partitions: 4
+rate:
+  constant: {{ events_per_sec: {STEADY_EVENTS_PER_SEC} }}
+keys: {{ distinct: 100000, zipf_exponent: 0.9 }}
+regions: [{{ name: eu-west, weight: 2 }}, {{ name: us-east, weight: 1 }}]
+services:
+  - service: gateway
+    versions: [{{ version: 1.0.0 }}]
+    error_share: 0.002
+    client_error_share: 0.01
+    latency:
+      p50_us: 25000
+      p95_us: 90000
+      slow: {{ share: 0.01, p50_us: 600000, p95_us: 2000000 }}
+    routes:
+      - {{ route: /api, method: GET, copies: {series} }}
+disorder:
+  delayed: {{ share: 0.02, delay_secs_max: 4 }}
+"
+    );
+    Scenario::from_yaml(&yaml).context("the scenario of the benchmarks")
+}
+
+/// The first records of a scenario, with keys and times as they would be sent.
+pub fn generate(scenario: &Scenario, count: u64) -> Vec<Generated> {
+    Generator::new(scenario, SEED).with_until(Until::Events(count)).collect()
+}
+
+/// The worker's part between Kafka and the outbox: decode, fold, cut. One partition takes all records.
+pub struct Folding {
+    pub ledger: Ledger<SliCells>,
+    pub outbox: Outbox,
+    offset: i64,
+}
+
+impl Folding {
+    /// `series_max` series are kept; panes and disorder as the stage has them by default.
+    pub fn new(series_max: u32) -> anyhow::Result<Self> {
+        let mut bundle = Bundle::default();
+        bundle.settings.series_max = series_max;
+        let time = TimeSettings::default();
+        let stage = SliStage::new(topics::REQUESTS, time, &bundle)?;
+        let opening = Opening {
+            source: topics::REQUESTS,
+            partition: 0,
+            partitions: 1,
+            offset: 0,
+            metadata: "",
+            log_start: 0,
+            generation: 1,
+            new_generation: false,
+            bundle: stage.bundle(),
+            time,
+        };
+        Ok(Self { ledger: Ledger::open(&opening, stage.cells())?, outbox: Outbox::default(), offset: 0 })
+    }
+
+    /// The next record of the partition, appended at `at_us`.
+    #[inline]
+    pub fn fold(&mut self, value: &[u8], at_us: i64) -> anyhow::Result<()> {
+        let record = Record {
+            source: Source { topic: 0, partition: 0 },
+            offset: self.offset,
+            timestamp: Some(EventTime(at_us)),
+            key: None,
+            value: Some(value),
+            rejected: None,
+        };
+        self.offset += 1;
+        self.ledger.fold(&record, &mut self.outbox)?;
+        Ok(())
+    }
+}
