@@ -47,6 +47,8 @@ fn bad_records() -> Vec<(&'static str, Option<Vec<u8>>)> {
         ("undecodable", Some(vec![b'x'; 1_000_000])),
         ("undecodable", json(format!(r#"{{"ts":{now},"service":"a","x":{}"#, "[".repeat(100_000)))),
         ("wrong_type", json("[]".to_owned())),
+        // A parser that quotes what it was given would make a dead letter that no broker takes.
+        ("wrong_type", json(format!("\"{}\"", "\u{7f}".repeat(200_000)))),
         ("no_value", None),
         ("missing_field", json(format!(r#"{{"ts":{now}}}"#))),
         ("wrong_type", json(format!(r#"{{"ts":"{now}","service":"a"}}"#))),

@@ -15,6 +15,9 @@ use crate::{EventTime, Offset};
 /// How much of a rejected value is kept.
 pub const VALUE_HEAD_BYTES: usize = 4096;
 
+/// Longer messages are cut: a parser may quote all of what it was given.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+
 /// Why a record was not counted. The words are stable: people alert on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,9 +136,12 @@ impl DeadLetter {
         let (key, key_base64) = text_or_base64(origin.key);
         let (value, value_base64) = text_or_base64(origin.value);
         let whole = origin.value.unwrap_or_default();
+        let Rejection { reason, mut message } = rejection;
+        let cut = (0..=MESSAGE_BYTES_MAX.min(message.len())).rev().find(|at| message.is_char_boundary(*at));
+        message.truncate(cut.unwrap_or(0));
         Self {
-            reason: rejection.reason,
-            message: rejection.message,
+            reason,
+            message,
             source: origin.source.to_owned(),
             partition: origin.partition,
             offset: origin.offset,

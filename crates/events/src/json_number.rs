@@ -34,6 +34,9 @@ pub fn to_integer(text: &str) -> Result<i128, NotAnInteger> {
     Ok(if negative { -magnitude } else { magnitude })
 }
 
+/// Far beyond the length of any text in memory, and far from the ends of i64.
+const EXPONENT_MAX: i64 = 1 << 48;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotAnInteger {
     /// A digit other than zero stands behind the decimal point.
@@ -42,14 +45,14 @@ pub enum NotAnInteger {
     TooLarge,
 }
 
-/// Saturates: an exponent past a million decides the same way as a larger one.
+/// Saturates where no text is long enough for its digits to make up for it.
 fn exponent_of(text: &str) -> i64 {
     let (sign, digits) = match text.as_bytes().first() {
         Some(b'-') => (-1, &text[1..]),
         Some(b'+') => (1, &text[1..]),
         _ => (1, text),
     };
-    sign * digits.bytes().fold(0_i64, |sum, digit| (sum * 10 + i64::from(digit - b'0')).min(1_000_000))
+    sign * digits.bytes().fold(0_i64, |sum, digit| (sum * 10 + i64::from(digit - b'0')).min(EXPONENT_MAX))
 }
 
 trait TrimZeros {
