@@ -40,8 +40,8 @@ pub struct AuditArgs {
     /// Put before the names of sli.windows and dead-letters
     #[arg(long, default_value = "", conflicts_with = "input")]
     prefix: String,
-    /// Also read the input topic and count its records, batch by batch
-    #[arg(long, value_name = "TOPIC", num_args = 0..=1, default_missing_value = topics::REQUESTS, conflicts_with = "input")]
+    /// Also read the input topic and count its records, batch by batch [default topic: requests, with the prefix]
+    #[arg(long, value_name = "TOPIC", num_args = 0..=1, default_missing_value = "", conflicts_with = "input")]
     source_check: Option<String>,
     /// Go on with what comes, until SIGINT or SIGTERM; a line is printed when something has changed
     #[arg(long, conflicts_with = "input")]
@@ -101,10 +101,14 @@ fn of_kafka(args: &AuditArgs) -> anyhow::Result<Report> {
     let stop = Stop::on_signals()?;
     let windows = format!("{}{}", args.prefix, topics::SLI_WINDOWS);
     let letters = format!("{}{}", args.prefix, topics::DEAD_LETTERS);
+    let input = args.source_check.as_ref().map(|topic| match topic.as_str() {
+        "" => format!("{}{}", args.prefix, topics::REQUESTS),
+        topic => topic.to_owned(),
+    });
     let mut names = vec![windows.as_str(), letters.as_str()];
-    names.extend(args.source_check.as_deref());
+    names.extend(input.as_deref());
     let mut kafka = KafkaTopics::open(&args.kafka.client()?, &names)?;
-    let mut live = Live { audit: Audit::new(), input: args.source_check.clone(), seen: Mark::default() };
+    let mut live = Live { audit: Audit::new(), input: input.clone(), seen: Mark::default() };
     if args.follow {
         follow(args, &stop, &mut kafka, &mut live)?;
     } else {

@@ -20,12 +20,8 @@ pub struct KafkaArgs {
 pub const PROPERTY_PREFIX: &str = "STREAMGAUGE_KAFKA_";
 
 /// Ours (of `scripts/kafka`), but no properties.
-const NOT_PROPERTIES: [&str; 4] = [
-    "STREAMGAUGE_KAFKA_DIR",
-    "STREAMGAUGE_KAFKA_PORT",
-    "STREAMGAUGE_KAFKA_CONTROLLER_PORT",
-    "STREAMGAUGE_KAFKA_HEAP",
-];
+const NOT_PROPERTIES: [&str; 4] =
+    ["STREAMGAUGE_KAFKA_DIR", "STREAMGAUGE_KAFKA_PORT", "STREAMGAUGE_KAFKA_CONTROLLER_PORT", "STREAMGAUGE_KAFKA_HEAP"];
 
 impl KafkaArgs {
     pub fn client(&self) -> anyhow::Result<ClientSettings> {

@@ -135,6 +135,36 @@ impl Truth {
         folded
     }
 
+    /// Adds the truth of another run into the same topic. The order of the runs does not matter here: what was too late was
+    /// decided when it was delivered.
+    pub fn merge(&mut self, other: &Self) {
+        let mut index: BTreeMap<Series, u32> = self.series.iter().cloned().zip(0..).collect();
+        for series in &other.series {
+            if !index.contains_key(series) {
+                index.insert(series.clone(), self.series.len() as u32);
+                self.series.push(series.clone());
+            }
+        }
+        for (pane_us, cells) in &other.panes {
+            let pane = self.panes.entry(*pane_us).or_default();
+            for (series, cell) in cells {
+                pane.entry(index[&other.series[*series as usize]]).or_default().add(cell);
+            }
+        }
+        if self.partitions.len() < other.partitions.len() {
+            self.partitions.resize(other.partitions.len(), PartitionTruth::default());
+        }
+        for (mine, theirs) in self.partitions.iter_mut().zip(&other.partitions) {
+            mine.records += theirs.records;
+            mine.counted += theirs.counted;
+            mine.dead_letters += theirs.dead_letters;
+            mine.newest_ts_us = mine.newest_ts_us.max(theirs.newest_ts_us);
+        }
+        for (reason, count) in &other.dead_letters {
+            *self.dead_letters.entry(*reason).or_default() += count;
+        }
+    }
+
     pub fn records(&self) -> u64 {
         self.partitions.iter().map(|partition| partition.records).sum()
     }

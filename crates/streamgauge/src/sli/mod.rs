@@ -118,7 +118,8 @@ fn run(settings: &SliSettings) -> Result<(), Failure> {
 
 /// Best effort: a cluster that can't be asked now is met again, with patience, by the workers.
 fn warn_of_foreign_clocks(settings: &SliSettings) {
-    let warning = TopicAdmin::open(&settings.kafka(0).client, "").and_then(|admin| admin.timestamp_warning(&settings.input));
+    let warning =
+        TopicAdmin::open(&settings.kafka(0).client, "").and_then(|admin| admin.timestamp_warning(&settings.input));
     match warning {
         Ok(Some(warning)) => warn!("{warning}"),
         Ok(None) => {}

@@ -1,3 +1,6 @@
-//! Results against the truth of whoever produced the records. Judges what has been read; reads nothing itself.
+//! Results against the truth of whoever produced the records.
 
+mod command;
 pub mod judge;
+
+pub use command::{VerifyArgs, run};
