@@ -18,7 +18,6 @@ enum Command {
     Backfill(crate::backfill::BackfillArgs),
     Import(crate::import::ImportArgs),
     Load(crate::load::LoadArgs),
-    Load(crate::load::LoadArgs),
     Verify(crate::verify::VerifyArgs),
     /// Compare Kafka's topics with the topic table, and set them up
     Topics(crate::topics::TopicsArgs),
@@ -51,7 +50,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => crate::demo::run(args),
         Command::Backfill(args) => crate::backfill::run(args),
         Command::Import(args) => crate::import::run(args),
-        Command::Load(args) => crate::load::run(args),
         Command::Load(args) => crate::load::run(args),
         Command::Verify(args) => crate::verify::run(args),
         Command::Topics(args) => crate::topics::run(args),
