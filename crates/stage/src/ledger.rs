@@ -62,7 +62,7 @@ pub struct Opening<'a> {
     pub offset: Offset,
     pub metadata: &'a str,
     pub log_start: Offset,
-    /// The generation to begin where `metadata` is empty.
+    /// The generation to begin where `metadata` is empty or can't be read.
     pub generation: u32,
     /// Begin a new generation rather than halt where the metadata can't be followed.
     pub new_generation: bool,
@@ -157,9 +157,8 @@ impl<C: Cells> Ledger<C> {
             message,
         };
         match CommitMetadata::decode(opening.metadata) {
-            Ok(committed) if committed.v == 1 => Ok(Some(committed)),
-            _ if opening.new_generation => Ok(None),
-            Ok(committed) => Err(unreadable(format!("version {}", committed.v))),
+            Ok(committed) => Ok(Some(committed)),
+            Err(_) if opening.new_generation => Ok(None),
             Err(error) => Err(unreadable(error.to_string())),
         }
     }
@@ -179,7 +178,8 @@ impl<C: Cells> Ledger<C> {
                     configured: self.time.fingerprint(),
                 });
             }
-            self.begin_generation(&committed, opening.offset);
+            self.start = opening.offset.max(opening.log_start);
+            self.begin_generation(&committed, self.start);
             return Ok(());
         }
         if opening.log_start > committed.m {

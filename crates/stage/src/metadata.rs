@@ -2,6 +2,7 @@
 //!
 //! Kafka keeps at most 4,096 bytes of ASCII. The keys are short for that reason.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use streamgauge_events::{EventTime, Offset};
 
@@ -68,8 +69,10 @@ impl CommitMetadata {
         text
     }
 
+    /// Refuses what another version has written: its numbers may mean something else.
     pub fn decode(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+        let metadata: Self = serde_json::from_str(text)?;
+        if metadata.v == 1 { Ok(metadata) } else { Err(serde_json::Error::custom(format!("version {}", metadata.v))) }
     }
 }
 

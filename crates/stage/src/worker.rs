@@ -29,6 +29,7 @@ use streamgauge_events::{EventTime, Fact, Offset, topics};
 use crate::Halt;
 use crate::ledger::{Cells, Ledger, Opening};
 use crate::log::{Committed, Delivery, Log, LogError, Polled, Position, Source};
+use crate::metadata::CommitMetadata;
 use crate::outbox::{Outbox, Output, Placement};
 use crate::settings::{StartAt, TimeSettings, WorkerSettings};
 
@@ -75,6 +76,8 @@ pub struct Worker<L, S: Stage> {
     partitions: BTreeMap<&'static str, i32>,
     last_burst: EventTime,
     failing_since: Option<EventTime>,
+    /// Since when (wall time) no burst has succeeded, after one that failed. Reading may go well all the while.
+    aborting_since: Option<EventTime>,
     counters: Counters,
     notes: Vec<Note>,
 }
@@ -92,6 +95,7 @@ impl<L: Log, S: Stage> Worker<L, S> {
             partitions: BTreeMap::new(),
             last_burst: EventTime::BEFORE_ALL,
             failing_since: None,
+            aborting_since: None,
             counters: Counters::default(),
             notes: Vec::new(),
         }
@@ -157,7 +161,7 @@ impl<L: Log, S: Stage> Worker<L, S> {
 
     /// Whether partitions are owned, or rightly none, and nothing is failing.
     pub fn ready(&self) -> bool {
-        self.pending.is_none() && self.failing_since.is_none()
+        self.pending.is_none() && self.failing_since.is_none() && self.aborting_since.is_none()
     }
 
     pub fn views(&self) -> Vec<PartitionView> {
@@ -266,10 +270,10 @@ impl<L: Log, S: Stage> Worker<L, S> {
                 stage.learn(key, value);
             }
         })?;
-        let heads = self.chain_heads(&committed)?;
+        let written = self.written(&committed)?;
         let mut owned = Vec::new();
         for committed in &committed {
-            owned.push(self.open(committed, &heads, now)?);
+            owned.push(self.open(committed, &written, now)?);
         }
         let starts: Vec<(Source, Offset)> = owned.iter().map(|owned| (owned.source, owned.position)).collect();
         self.log.assign(&starts)?;
@@ -279,40 +283,39 @@ impl<L: Log, S: Stage> Worker<L, S> {
         Ok(())
     }
 
-    /// Where the output already holds batches of a partition for which the group has no metadata.
-    fn chain_heads(&mut self, committed: &[Committed]) -> Result<BTreeMap<Source, (u32, Offset)>, TakeOverError> {
-        let mut heads = BTreeMap::new();
+    /// What the output holds already, where the group has no metadata that could be followed.
+    fn written(&mut self, committed: &[Committed]) -> Result<Written, TakeOverError> {
+        let mut written = Written::default();
+        // Without leave to begin a new generation, the ledger halts at metadata that it can't read.
+        let unreadable = |metadata: &str| self.settings.new_generation && CommitMetadata::decode(metadata).is_err();
         let bare: BTreeMap<(&str, i32), Source> = committed
             .iter()
-            .filter(|committed| committed.metadata.is_empty())
+            .filter(|committed| committed.metadata.is_empty() || unreadable(&committed.metadata))
             .map(|committed| {
                 let source = committed.source;
                 ((self.stage.inputs()[usize::from(source.topic)].as_str(), source.partition), source)
             })
             .collect();
         if bare.is_empty() {
-            return Ok(heads);
+            return Ok(written);
         }
         self.log.read_back(topics::SLI_WINDOWS, 0, &mut |key, value| {
             let (Some(key), Some(value)) = (key, value) else { return };
             if !key.starts_with(b"__frontier/") {
                 return;
             }
-            if let Ok(Fact::Frontier(frontier)) = Fact::from_json(value)
-                && let Some(source) = bare.get(&(frontier.source.as_str(), frontier.partition))
-            {
-                heads.insert(*source, (frontier.generation, frontier.to));
+            let Ok(Fact::Frontier(frontier)) = Fact::from_json(value) else { return };
+            if let Some(source) = bare.get(&(frontier.source.as_str(), frontier.partition)) {
+                written.heads.insert(*source, (frontier.generation, frontier.to));
+            }
+            if let Some(partitions) = frontier.partitions {
+                written.first_rosters.entry(frontier.source).or_insert(partitions);
             }
         })?;
-        Ok(heads)
+        Ok(written)
     }
 
-    fn open(
-        &mut self,
-        committed: &Committed,
-        heads: &BTreeMap<Source, (u32, Offset)>,
-        now: EventTime,
-    ) -> Result<Owned<S::Cells>, Halt> {
+    fn open(&mut self, committed: &Committed, written: &Written, now: EventTime) -> Result<Owned<S::Cells>, Halt> {
         let known = committed.offset.map(|offset| (offset, committed.metadata.clone()));
         // The whole commit must be ours: an idle batch of another owner moves on at the same offset.
         let kept = self.kept.iter().position(|kept| {
@@ -327,16 +330,18 @@ impl<L: Log, S: Stage> Worker<L, S> {
         }
         let name = self.stage.inputs()[usize::from(committed.source.topic)].clone();
         let mut generation = 0;
-        if let Some((last, to)) = heads.get(&committed.source) {
+        if let Some((last, to)) = written.heads.get(&committed.source) {
             if !self.settings.new_generation {
                 let partition = committed.source.partition;
                 return Err(Halt::MetadataMissing { source_topic: name, partition, generation: *last, to: *to });
             }
             generation = last + 1;
         }
+        // A partition that the topic has got since the group began is new to everybody: nothing of it is skipped.
+        let grown = written.first_rosters.get(&name).is_some_and(|first| committed.source.partition >= *first);
         let first = match self.settings.start {
-            StartAt::Earliest => committed.log_start,
-            StartAt::Latest => committed.log_end,
+            StartAt::Latest if !grown => committed.log_end,
+            StartAt::Latest | StartAt::Earliest => committed.log_start,
         };
         let opening = Opening {
             source: &name,
@@ -398,6 +403,7 @@ impl<L: Log, S: Stage> Worker<L, S> {
         self.owned.clear();
         self.outbox.clear();
         self.pending = None;
+        self.aborting_since = None;
         match self.log.release() {
             Ok(()) => Ok(()),
             Err(error) => self.refused(now, error).map(drop),
@@ -448,7 +454,7 @@ impl<L: Log, S: Stage> Worker<L, S> {
         let state = self.stage.unsaved();
         match self.transaction(&state, &positions) {
             Ok(()) => {
-                self.failing_since = None;
+                (self.failing_since, self.aborting_since) = (None, None);
                 self.committed(positions, &state);
                 Ok(())
             }
@@ -519,6 +525,10 @@ impl<L: Log, S: Stage> Worker<L, S> {
                 result => result,
             },
         };
+        let since = *self.aborting_since.get_or_insert(now);
+        if now.0 - since.0 > self.settings.outage_max_us {
+            return Err(Exit::Outage { secs: (now.0 - since.0) / 1_000_000, cause });
+        }
         self.rebuild(cause);
         match ended {
             Ok(()) => Ok(()),
@@ -544,6 +554,15 @@ impl<L: Log, S: Stage> Worker<L, S> {
             && !self.owned.is_empty()
             && self.owned.iter().all(|owned| owned.ended && owned.is_committed())
     }
+}
+
+/// What the output says of the input where the group does not.
+#[derive(Default)]
+struct Written {
+    /// The last batch of a partition: its generation, and where it ends.
+    heads: BTreeMap<Source, (u32, Offset)>,
+    /// How many partitions each topic had in the first frontier that tells it.
+    first_rosters: BTreeMap<String, i32>,
 }
 
 enum TakeOverError {
