@@ -21,7 +21,7 @@ use crate::failure::text_of;
 use crate::settings::ClientSettings;
 
 /// How long sending may wait at the bound before it gives up. Longer than a record's own time-out.
-const STUCK: Duration = Duration::from_secs(90);
+const STUCK: Duration = Duration::from_secs(330);
 const TEARDOWN: Duration = Duration::from_secs(3);
 
 /// Where and when the log took a record.

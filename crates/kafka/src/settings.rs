@@ -197,7 +197,7 @@ impl ClientSettings {
         config
             .set("linger.ms", linger_ms.to_string())
             .set("compression.type", compression)
-            .set("message.timeout.ms", "60000");
+            .set("message.timeout.ms", "300000");
         config
     }
 }
