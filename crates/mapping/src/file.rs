@@ -69,7 +69,7 @@ impl<'m> MappedFile<'m> {
     /// Opens a plain or gzipped file (told by its first bytes, never by its name) and fits the mapping to its header.
     pub fn open(path: &Path, mapping: &'m Mapping) -> Result<Self, MappingError> {
         let name = path.display().to_string();
-        let not_readable = |source| MappingError::NotReadable { file: name.clone(), source };
+        let not_readable = |cause| MappingError::NotReadable { file: name.clone(), cause };
         let file = File::open(path).map_err(not_readable)?;
         let metadata = file.metadata().map_err(not_readable)?;
         let bytes_total = metadata.is_file().then_some(metadata.len());
@@ -93,7 +93,7 @@ impl<'m> MappedFile<'m> {
     ) -> Result<Self, MappingError> {
         let bytes_read = Arc::new(AtomicU64::new(0));
         let input = Counting { input, bytes_read: Arc::clone(&bytes_read) };
-        let unpacked = unpacked(input).map_err(|source| MappingError::NotReadable { file: name.to_owned(), source })?;
+        let unpacked = unpacked(input).map_err(|cause| MappingError::NotReadable { file: name.to_owned(), cause })?;
         let splitting = match mapping.rows {
             RowPlan::Csv { delimiter, .. } => Splitting::Csv { delimiter, fields: None },
             _ => Splitting::Lines,
@@ -189,10 +189,10 @@ impl Iterator for MappedFile<'_> {
             match self.read_row() {
                 Ok(Some(record)) => return Some(Ok(record)),
                 Ok(None) => {}
-                Err(source) => {
+                Err(cause) => {
                     self.ended = true;
                     let (file, line) = (self.name.clone(), self.rows.lines());
-                    return Some(Err(MappingError::Broken { file, line, source }));
+                    return Some(Err(MappingError::Broken { file, line, cause }));
                 }
             }
         }
@@ -276,7 +276,7 @@ fn extractor<'m>(name: &str, mapping: &'m Mapping, rows: &mut RowReader) -> Resu
 fn header(name: &str, rows: &mut RowReader, header_rows: u64, delimiter: u8) -> Result<Vec<String>, MappingError> {
     let mut names = Vec::new();
     for index in 0..header_rows {
-        let row = rows.next().map_err(|source| MappingError::Broken { file: name.to_owned(), line: index, source })?;
+        let row = rows.next().map_err(|cause| MappingError::Broken { file: name.to_owned(), line: index, cause })?;
         let Some(row) = row else { break };
         if row.fault.is_some() {
             return Err(MappingError::Header {

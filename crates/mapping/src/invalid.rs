@@ -6,11 +6,13 @@ use std::fmt;
 use std::io;
 
 /// Why a mapping can't be used, or why an input file can't be read on.
+///
+/// Each says its cause itself and has none behind it: a chain of errors would say it twice.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
     /// The mapping file, or the input file, can't be opened.
-    #[error("couldn't open {file}: {source}")]
-    NotReadable { file: String, source: io::Error },
+    #[error("couldn't open {file}: {cause}")]
+    NotReadable { file: String, cause: io::Error },
     /// The mapping file says something that has no meaning.
     #[error(transparent)]
     Invalid(#[from] Box<Invalid>),
@@ -18,8 +20,8 @@ pub enum MappingError {
     #[error("{file}:{line}: {problem}; the header has: {header}. {remedy}")]
     Header { file: String, line: u64, problem: String, header: String, remedy: String },
     /// The file breaks off or its compression is damaged. What came before was delivered.
-    #[error("{file}: reading failed after line {line}: {source}")]
-    Broken { file: String, line: u64, source: io::Error },
+    #[error("{file}: reading failed after line {line}: {cause}")]
+    Broken { file: String, line: u64, cause: io::Error },
 }
 
 /// One mistake in a mapping file.

@@ -72,7 +72,7 @@ impl Mapping {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::from_yaml(&file, &text),
-            Err(source) => Err(MappingError::NotReadable { file, source }),
+            Err(cause) => Err(MappingError::NotReadable { file, cause }),
         }
     }
 

@@ -32,7 +32,7 @@ pub struct Manifest {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     #[error("not a manifest: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     #[error("the manifest has format {found}, this program reads format {FORMAT}")]
     Format { found: u32 },
     #[error("the manifest contradicts itself: {0}")]
@@ -110,7 +110,7 @@ impl Manifest {
     }
 
     pub fn from_json(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let form: Form = serde_json::from_slice(bytes)?;
+        let form: Form = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
         if form.format != FORMAT {
             return Err(ManifestError::Format { found: form.format });
         }
