@@ -155,14 +155,12 @@ impl TopicAdmin {
     /// timestamps come from its producers.
     pub fn timestamp_warning(&self, topic: &str) -> Result<Option<String>, KafkaFailure> {
         let configs = self.configs(&[topic.to_owned()])?;
+        // A topic that doesn't exist has no settings: that it is missing is said by whoever needs it.
         let found = configs.get(topic).and_then(|config| config.get("message.timestamp.type")?.value.clone());
-        if found.as_deref() == Some(TimestampType::LogAppendTime.as_str()) {
-            return Ok(None);
-        }
+        let Some(found) = found.filter(|found| found != TimestampType::LogAppendTime.as_str()) else { return Ok(None) };
         Ok(Some(format!(
-            "{topic} has message.timestamp.type={}: the check for records from the future trusts the clocks of its producers. With \
-             LogAppendTime it would trust the brokers' only",
-            found.as_deref().unwrap_or("unknown")
+            "{topic} has message.timestamp.type={found}: the check for records from the future trusts the clocks of its producers. With \
+             LogAppendTime it would trust the brokers' only"
         )))
     }
 
@@ -172,7 +170,8 @@ impl TopicAdmin {
 
     fn metadata(&self) -> Result<Metadata, KafkaFailure> {
         let client = self.client.inner();
-        client.fetch_metadata(None, REQUEST * 2).map_err(|error| KafkaFailure::new("reach the Kafka cluster", &error))
+        let failed = |error| KafkaFailure::new(format!("reach the Kafka cluster at {}", self.probe.brokers()), &error);
+        client.fetch_metadata(None, REQUEST * 2).map_err(failed)
     }
 
     fn why_not_grow(&self, topic: &Topic, name: &str, found: i32) -> Result<Option<String>, KafkaFailure> {

@@ -36,15 +36,24 @@ pub struct Watermarks {
 }
 
 /// Asks about topics.
-pub(crate) struct Probe(Option<BaseConsumer<Quiet>>);
+pub(crate) struct Probe {
+    client: Option<BaseConsumer<Quiet>>,
+    /// As they were given: errors name them, since a wrong address is the likeliest cause.
+    brokers: String,
+}
 
 impl Probe {
     pub fn open(config: &ClientConfig) -> Result<Self, KafkaError> {
-        Ok(Self(Some(config.create_with_context(Quiet::default())?)))
+        let brokers = config.get("bootstrap.servers").unwrap_or_default().to_owned();
+        Ok(Self { client: Some(config.create_with_context(Quiet::default())?), brokers })
+    }
+
+    pub fn brokers(&self) -> &str {
+        &self.brokers
     }
 
     fn client(&self) -> &BaseConsumer<Quiet> {
-        self.0.as_ref().expect("taken only while being dropped")
+        self.client.as_ref().expect("taken only while being dropped")
     }
 
     /// The number of partitions; `None` if there is no such topic.
@@ -68,7 +77,7 @@ impl Probe {
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
+        if let Some(client) = self.client.take() {
             drop_within(client, TEARDOWN);
         }
     }
@@ -149,8 +158,14 @@ impl TopicReader {
             let partitions = self
                 .probe
                 .partitions(topic)
-                .map_err(|error| KafkaFailure::new(format!("look up topic {topic}"), &error))?
-                .ok_or_else(|| KafkaFailure(format!("there is no topic {topic}")))?;
+                .map_err(|error| {
+                    KafkaFailure::new(format!("look up topic {topic} at {}", self.probe.brokers()), &error)
+                })?
+                .ok_or_else(|| {
+                    KafkaFailure(format!(
+                        "there is no topic {topic}; `streamgauge topics apply` makes those of the topic table"
+                    ))
+                })?;
             for partition in 0..partitions {
                 let watermarks = self
                     .probe
