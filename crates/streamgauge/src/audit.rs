@@ -9,6 +9,7 @@ use clap::Args;
 use streamgauge_events::topics;
 use streamgauge_windows::{Audit, Mark, Report};
 
+use crate::cli::bad_usage;
 use crate::kafka_args::KafkaArgs;
 use crate::shell::{self, Stop, Stopwatch};
 use crate::topic_input::{Found, KafkaTopics, Pass, file_of, read_lines};
@@ -30,7 +31,7 @@ pub const EXIT_PROBLEMS: u8 = 3;
   streamgauge audit --source-check
   streamgauge audit --follow --for 10m --json
 
-Exit codes: 0 clean, 1 the audit could not be made, 3 problems found (docs/audit.md explains each).")]
+Exit codes: 0 clean, 1 the audit could not be made, 2 bad usage, 3 problems found (docs/audit.md explains each).")]
 pub struct AuditArgs {
     /// Directory with sli.windows.jsonl and dead-letters.jsonl; without it, Kafka is read
     #[arg(long, value_name = "DIR")]
@@ -107,7 +108,7 @@ fn of_kafka(args: &AuditArgs) -> anyhow::Result<Report> {
     });
     let mut names = vec![windows.as_str(), letters.as_str()];
     names.extend(input.as_deref());
-    let mut kafka = KafkaTopics::open(&args.kafka.client()?, &names)?;
+    let mut kafka = KafkaTopics::open(&args.kafka.client().map_err(bad_usage)?, &names)?;
     let mut live = Live { audit: Audit::new(), input: input.clone(), seen: Mark::default() };
     if args.follow {
         follow(args, &stop, &mut kafka, &mut live)?;

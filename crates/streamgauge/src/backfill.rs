@@ -13,6 +13,7 @@ use streamgauge_stage::worker::Counters;
 use streamgauge_stage::{TimeSettings, Worker, WorkerSettings};
 use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SliStage};
 
+use crate::cli::bad_usage;
 use crate::file_log::FileLog;
 use crate::shell;
 use crate::sli::settings::yaml_files;
@@ -23,9 +24,14 @@ use crate::sli::settings::yaml_files;
 /// line number; nothing is skipped silently.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  streamgauge backfill --mapping examples/mappings/elastic_apache.yaml --input access.log.gz --out out
+  streamgauge backfill --mapping mapping.yaml --input access.log.gz --out out
   streamgauge windows --input out --window 1h
-  streamgauge audit --input out")]
+  streamgauge audit --input out
+
+examples/mappings/ has mappings to start from. The names of the results begin with a dot until all input has been read.
+
+Exit codes: 0 every row stands in the results, if only as a dead letter, 1 something failed, 2 bad usage, mapping or \
+definitions.")]
 pub struct BackfillArgs {
     /// How rows become requests; docs/mappings.md explains the format
     #[arg(long, value_name = "FILE")]
@@ -54,16 +60,8 @@ pub struct BackfillArgs {
 }
 
 pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
-    let mapping = Mapping::open(&args.mapping)?;
-    let mut definitions = Definitions::default();
-    for path in &args.definitions {
-        for file in yaml_files(path)? {
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("couldn't read definitions {}", file.display()))?;
-            definitions.add_file(&file.display().to_string(), &text)?;
-        }
-    }
-    definitions.check()?;
+    let mapping = Mapping::open(&args.mapping).map_err(bad_usage)?;
+    let definitions = read_definitions(&args.definitions).map_err(bad_usage)?;
     let settings = BundleSettings { series_max: args.series_max, ..BundleSettings::default() };
     let time = TimeSettings {
         max_future_skew_us: None,
@@ -71,7 +69,7 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
         ..TimeSettings::default()
     };
     let stage = SliStage::new(topics::REQUESTS, time, &Bundle { settings, definitions })?;
-    let log = FileLog::open(&args.input, &mapping, &args.out, args.overwrite)?;
+    let log = FileLog::open(&args.input, &mapping, &args.out, args.overwrite).map_err(bad_usage)?;
     let bar = progress(&log, args.quiet);
     let mut worker = Worker::new(log, stage, WorkerSettings { bounded: true, ..WorkerSettings::default() });
     while !worker.turn(shell::now(), Duration::ZERO)?.finished {
@@ -85,6 +83,19 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
         summary(&args, &counts, &counters);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn read_definitions(paths: &[PathBuf]) -> anyhow::Result<Definitions> {
+    let mut definitions = Definitions::default();
+    for path in paths {
+        for file in yaml_files(path)? {
+            let text = std::fs::read_to_string(&file)
+                .with_context(|| format!("couldn't read definitions {}", file.display()))?;
+            definitions.add_file(&file.display().to_string(), &text)?;
+        }
+    }
+    definitions.check()?;
+    Ok(definitions)
 }
 
 fn progress(log: &FileLog<'_>, quiet: bool) -> ProgressBar {
@@ -110,6 +121,9 @@ fn summary(args: &BackfillArgs, counts: &[(String, streamgauge_mapping::Counts)]
         anstream::println!("  {reason}: {count}");
     }
     let out = args.out.display();
+    if dead > 0 {
+        anstream::println!("why, and on which line: {out}/dead-letters.jsonl");
+    }
     anstream::println!(
         "{} batches in {out}/sli.windows.jsonl; look at them with: streamgauge windows --input {out} --window 60s",
         counters.batches

@@ -1,5 +1,6 @@
 //! The table of commands. Each lives in the module of its name.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -35,12 +36,28 @@ enum Command {
 /// Bad usage, bad configuration, bad definitions.
 pub const EXIT_USAGE: u8 = 2;
 
+/// What the caller has to correct: nothing was started. Ends with [`EXIT_USAGE`], as a flag does that doesn't exist.
+#[derive(Debug)]
+struct BadUsage(anyhow::Error);
+
+impl std::error::Error for BadUsage {}
+
+impl std::fmt::Display for BadUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+pub fn bad_usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    BadUsage(error.into()).into()
+}
+
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
             anstream::eprintln!("streamgauge: {error:#}");
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<BadUsage>() { EXIT_USAGE } else { 1 })
         }
     }
 }
@@ -56,12 +73,22 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Windows(args) => crate::windows::run(args),
         Command::Audit(args) => crate::audit::run(args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "streamgauge", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "streamgauge", &mut script);
+            print_bytes(&script)
         }
         Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
-            Ok(ExitCode::SUCCESS)
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            print_bytes(&page)
         }
+    }
+}
+
+/// Stops quietly when the reader has gone (`| head`).
+fn print_bytes(bytes: &[u8]) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().lock().write_all(bytes) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }

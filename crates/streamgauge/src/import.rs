@@ -14,6 +14,7 @@ use streamgauge_events::{DeadLetter, Reason, dead_letter::Origin, topics};
 use streamgauge_kafka::{RecordSender, TopicReader};
 use streamgauge_mapping::{MappedFile, Mapping};
 
+use crate::cli::bad_usage;
 use crate::kafka_args::KafkaArgs;
 
 /// Rows were refused and nobody said where to put them.
@@ -24,7 +25,7 @@ const SHOWN_MAX: usize = 5;
 /// Write the requests of files to a Kafka topic
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  streamgauge import --mapping examples/mappings/nezha.yaml --input nezha.csv --topic requests
+  streamgauge import --mapping examples/mappings/nezha.yaml --input minutes.csv --topic requests
 
 Exit codes: 0 all rows sent, 3 rows were refused and --rejects was not given (the others were sent).")]
 pub struct ImportArgs {
@@ -56,8 +57,8 @@ enum PartitionBy {
 }
 
 pub fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
-    let mapping = Mapping::open(&args.mapping)?;
-    let client = args.kafka.client()?;
+    let mapping = Mapping::open(&args.mapping).map_err(bad_usage)?;
+    let client = args.kafka.client().map_err(bad_usage)?;
     let partitions = TopicReader::open(&client, &[&args.topic])?.watermarks()?.len() as i32;
     if partitions == 0 {
         bail!("topic {} has no partitions", args.topic);
@@ -67,7 +68,7 @@ pub fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let (mut sent, mut settled) = (0_u64, 0_u64);
     for path in &args.input {
         let shown = path.display().to_string();
-        let mut file = MappedFile::open(path, &mapping)?;
+        let mut file = MappedFile::open(path, &mapping).map_err(bad_usage)?;
         let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}").expect("a constant template");
         let bar = ProgressBar::new(file.bytes_total().unwrap_or(0)).with_style(style);
         while let Some(record) = file.next() {

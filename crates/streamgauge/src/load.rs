@@ -16,6 +16,7 @@ use streamgauge_events::topics;
 use streamgauge_kafka::{Delivered, RecordSender, TopicReader};
 use streamgauge_synthetic::{Facts, Generated, Generator, Manifest, Scenario, Truth, TruthParameters, Until};
 
+use crate::cli::bad_usage;
 use crate::kafka_args::KafkaArgs;
 use crate::shell::{self, Stop, Stopwatch};
 
@@ -130,20 +131,17 @@ pub fn open_manifest(path: &Path) -> anyhow::Result<Manifest> {
 }
 
 pub fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
-    let client = args.kafka.client()?;
+    let client = args.kafka.client().map_err(bad_usage)?;
+    let scenario = open_scenario(&args.scenario).map_err(bad_usage)?;
+    if let Some(path) = &args.manifest {
+        check_new(path).map_err(bad_usage)?;
+    }
     let topic = args.topic.as_str();
-    let partitions = TopicReader::open(&client, &[topic])?
-        .watermarks()
-        .with_context(|| {
-            format!("couldn't write to {topic}; `streamgauge topics apply` makes the topics that are missing")
-        })?
-        .len();
-    let scenario = open_scenario(&args.scenario)?.with_partitions(i32::try_from(partitions)?)?;
+    let partitions =
+        TopicReader::open(&client, &[topic])?.watermarks().with_context(|| format!("couldn't write to {topic}"))?.len();
+    let scenario = scenario.with_partitions(i32::try_from(partitions)?)?;
     let mut generator = generator(&args, &scenario);
     let truth = args.manifest.is_some().then(|| truth(&args, &generator)).transpose()?;
-    if let Some(path) = &args.manifest {
-        check_new(path)?;
-    }
     let stop = Stop::on_signals()?;
     let mut run = Load {
         sender: RecordSender::open(&client, IN_FLIGHT_MAX)?,

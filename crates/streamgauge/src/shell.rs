@@ -76,6 +76,12 @@ impl Stop {
     }
 }
 
+/// Columns of the terminal that standard output goes to, or else what `COLUMNS` says. `None`: a file or a pipe.
+pub fn columns() -> Option<usize> {
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0)).or_else(told)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -90,7 +96,10 @@ pub fn start_logs(format: LogFormat, level: &str) -> anyhow::Result<()> {
     use std::io::IsTerminal as _;
     let filter = tracing_subscriber::EnvFilter::try_new(level)
         .with_context(|| format!("log level {level:?} is no filter: try error, warn, info, debug or trace"))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that can't be written, because its reader has gone, is no reason to stop counting: unless told otherwise,
+    // the subscriber would complain about it on the same standard error, and panic.
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(std::io::stderr);
     match format {
         LogFormat::Human => logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use streamgauge_events::topics::table;
 use streamgauge_kafka::{Difference, TopicAdmin};
 
+use crate::cli::bad_usage;
 use crate::kafka_args::KafkaArgs;
 
 /// The cluster differs from the table.
@@ -16,7 +17,8 @@ pub const EXIT_DIFFERENT: u8 = 3;
   streamgauge topics plan
   streamgauge topics apply --brokers kafka-1:9092,kafka-2:9092
 
-Exit codes: 0 nothing differs (or, for plan, everything can be applied), 3 something differs (check) or remains (apply).")]
+Exit codes: 0 nothing differs (or, for plan, everything can be applied), 3 something differs (check) or \
+remains (apply).")]
 pub struct TopicsArgs {
     #[command(subcommand)]
     action: Action,
@@ -62,6 +64,9 @@ pub fn run(args: TopicsArgs) -> anyhow::Result<ExitCode> {
             for difference in &remaining {
                 anstream::println!("remains: {difference}");
             }
+            if !planned.is_empty() && remaining.is_empty() {
+                anstream::println!("applied: all {} topics are as the table says now", table().len());
+            }
             Ok(exit_code(&remaining))
         }
         Action::Check(args) => {
@@ -73,7 +78,7 @@ pub fn run(args: TopicsArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn open(args: &ClusterArgs) -> anyhow::Result<TopicAdmin> {
-    Ok(TopicAdmin::open(&args.kafka.client()?, &args.prefix)?)
+    Ok(TopicAdmin::open(&args.kafka.client().map_err(bad_usage)?, &args.prefix)?)
 }
 
 fn exit_code(differences: &[Difference]) -> ExitCode {
@@ -91,20 +96,14 @@ fn show(differences: &[Difference], what: &str) {
     anstream::println!("{} differences {what}", differences.len());
 }
 
+/// A few lines each: as a table it would be wider than any terminal.
 fn list() {
-    let mut rows = comfy_table::Table::new();
-    rows.load_style(comfy_table::presets::NOTHING);
-    rows.set_header(["topic", "writers", "readers", "key", "partitions", "cleanup", "retention"]);
     for topic in table() {
-        rows.add_row([
-            topic.topic.clone(),
-            topic.writers.join(", "),
-            topic.readers.join(", "),
-            topic.key.clone(),
-            topic.partitions.to_string(),
-            topic.cleanup_policy.as_str().to_owned(),
-            topic.retention_hours.map_or("for ever".to_owned(), |hours| format!("{hours} h")),
-        ]);
+        let kept = topic.retention_hours.map_or("kept for ever".to_owned(), |hours| format!("kept for {hours} h"));
+        let partitions = topic.partitions;
+        anstream::println!("{}  {partitions} partition(s), {}, {kept}", topic.topic, topic.cleanup_policy.as_str());
+        anstream::println!("  written by {}", topic.writers.join(", "));
+        anstream::println!("  read by    {}", topic.readers.join(", "));
+        anstream::println!("  key        {}", topic.key);
     }
-    anstream::println!("{rows}");
 }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use streamgauge_events::{EventTime, topics};
 use streamgauge_windows::{Fold, Label, Level, Only, Query, Window};
 
+use crate::cli::bad_usage;
 use crate::kafka_args::KafkaArgs;
 use crate::shell::Stop;
 use crate::topic_input::{Found, KafkaTopics, Pass, file_of, read_lines};
@@ -81,10 +82,10 @@ pub fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
     if let (Some(from), Some(to)) = (query.from, query.to)
         && from >= to
     {
-        bail!(
-            "no window of {} s lies between --from and --to; take shorter windows or a longer span",
-            args.window / 1_000_000
-        );
+        let secs = args.window as f64 / 1e6;
+        return Err(bad_usage(anyhow!(
+            "no whole window of {secs} s lies between --from and --to; take shorter windows or a longer span"
+        )));
     }
     let only = Only { sli: args.sli.clone(), service: args.service.clone(), from: query.from, to: query.to };
     let fold = match &args.input {
@@ -92,7 +93,7 @@ pub fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
         None => from_kafka(&args, only)?,
     };
     warn_of_gaps(&fold);
-    let windows = query.windows(&fold)?;
+    let windows = query.windows(&fold).map_err(bad_usage)?;
     if args.json {
         windows_text::print_lines(windows.iter().map(Window::to_json))?;
     } else if args.csv {
@@ -113,7 +114,7 @@ fn from_directory(args: &WindowsArgs, directory: &std::path::Path, only: Only) -
 
 fn from_kafka(args: &WindowsArgs, only: Only) -> anyhow::Result<Fold> {
     let stop = Stop::on_signals()?;
-    let mut kafka = KafkaTopics::open(&args.kafka.client()?, &[&args.topic])?;
+    let mut kafka = KafkaTopics::open(&args.kafka.client().map_err(bad_usage)?, &[&args.topic])?;
     kafka.ask()?;
     let mut fold = Fold::new(only);
     let mut refused = None;

@@ -11,8 +11,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::cli::bad_usage;
 use crate::load::open_scenario;
-use crate::shell::Stopwatch;
+use crate::shell::{self, Stopwatch};
 
 /// See it work: a seeded day of a synthetic shop, counted exactly, in under a minute
 ///
@@ -27,7 +28,7 @@ use crate::shell::Stopwatch;
 
 The results depend on the scenario and the seed, never on the number of workers.
 
-Exit codes: 0 every record was counted once and every count is right, 1 something failed, 2 bad usage,
+Exit codes: 0 every record was counted once and every count is right, 1 something failed, 2 bad usage, \
 3 the audit found a problem or a count differs from what the generator knows.")]
 pub struct DemoArgs {
     /// Another seed makes another day with the same faults
@@ -48,7 +49,7 @@ pub struct DemoArgs {
 pub const EXIT_DIFFERENT: u8 = 3;
 
 pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let scenario = open_scenario(&args.scenario)?;
+    let scenario = open_scenario(&args.scenario).map_err(bad_usage)?;
     let watch = Stopwatch::start();
     let played = play::play(&scenario, args.seed, args.workers, args.json)?;
     let seen = seen::Seen::of(&played)?;
@@ -56,7 +57,11 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         anstream::println!("{}", serde_json::to_string(&seen)?);
     } else {
-        let run = show::Run { workers: args.workers, elapsed: watch.elapsed() };
+        let run = show::Run {
+            workers: args.workers,
+            elapsed: watch.elapsed(),
+            wide: shell::columns().is_none_or(|columns| columns >= show::WIDE),
+        };
         anstream::print!("{}", show::summary(&scenario, &seen, &run));
     }
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DIFFERENT) })

@@ -1,4 +1,4 @@
-//! The summary as text for a terminal of 80 to 100 columns.
+//! The summary as text for a terminal of 80 columns; those of 100 see more figures of each service.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -12,7 +12,12 @@ use super::seen::{FaultSeen, Measured, Seen, ServiceSeen};
 pub struct Run {
     pub workers: u16,
     pub elapsed: Duration,
+    /// Whether lines may have [`WIDE`] columns; else 80.
+    pub wide: bool,
 }
+
+/// As wide as the table of services is with all of its columns.
+pub const WIDE: usize = 96;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -37,41 +42,39 @@ fn write_all(text: &mut String, scenario: &Scenario, seen: &Seen, run: &Run) -> 
     }
     writeln!(
         text,
-        "{DIM}{} records, {} to {} UTC, through {workers} in one group: {secs:.1} s{DIM:#}",
+        "{DIM}{} records, {} to {} UTC,\nthrough {workers} in one group, in {secs:.1} s{DIM:#}",
         thousands(seen.audit.produced),
         clock.day_and_time(seen.span.0),
         clock.day_and_time(seen.span.1),
     )?;
-    services(text, seen, &clock)?;
+    services(text, seen, &clock, run.wide)?;
     faults(text, seen, &clock)?;
     dead_letters(text, seen)?;
     proof(text, seen)
 }
 
-fn services(text: &mut String, seen: &Seen, clock: &Clock) -> fmt::Result {
+fn services(text: &mut String, seen: &Seen, clock: &Clock, wide: bool) -> fmt::Result {
     let columns = seen.services.first().map_or(0, |service| service.chart.len());
     let (from, to) = (clock.time(seen.span.0), clock.time(seen.span.1));
-    let heading = format!("{from}{}{to}", " ".repeat(columns.saturating_sub(from.len() + to.len())));
-    writeln!(
-        text,
-        "\n{BOLD}{:<16} {:>9} {:>7} {:>7} {:>8} {:>8} {:>8}{BOLD:#}  {DIM}{heading}{DIM:#}",
-        "Service", "requests", "per s", "failed", "p50", "p95", "p99"
-    )?;
+    let room = columns.saturating_sub(from.len() + to.len());
+    let what = if room >= 10 { "requests" } else { "" };
+    let heading = format!("{from}{what:^room$}{to}");
+    let figures = |name: &str, cells: [String; 6]| {
+        let [requests, per_s, failed, p50, p95, p99] = cells;
+        let name = shortened(name, 16);
+        match wide {
+            true => format!("{name:<16} {requests:>9} {per_s:>7} {failed:>7} {p50:>8} {p95:>8} {p99:>8}"),
+            false => format!("{name:<16} {requests:>9} {failed:>7} {p95:>8} {p99:>8}"),
+        }
+    };
+    let header = ["requests", "per s", "failed", "p50", "p95", "p99"].map(str::to_owned);
+    writeln!(text, "\n{BOLD}{}{BOLD:#}  {DIM}{heading}{DIM:#}", figures("Service", header))?;
     for service in &seen.services {
         let ServiceSeen { service: name, requests, rate_per_sec, error_share, p50_us, p95_us, p99_us, chart, .. } =
             service;
-        writeln!(
-            text,
-            "{:<16} {:>9} {:>7} {:>7} {:>8} {:>8} {:>8}  {}",
-            shortened(name, 16),
-            thousands(*requests),
-            rate(*rate_per_sec),
-            percent(*error_share),
-            latency(*p50_us),
-            latency(*p95_us),
-            latency(*p99_us),
-            chart_of(chart),
-        )?;
+        let (requests, per_s, failed) = (thousands(*requests), rate(*rate_per_sec), percent(*error_share));
+        let cells = [requests, per_s, failed, latency(*p50_us), latency(*p95_us), latency(*p99_us)];
+        writeln!(text, "{}  {}", figures(name, cells), chart_of(chart))?;
     }
     Ok(())
 }
@@ -136,7 +139,7 @@ fn proof(text: &mut String, seen: &Seen) -> fmt::Result {
     let checked = audit.source_checked == audit.produced && audit.open == 0;
     writeln!(
         text,
-        "  {} audit  {} records in the log = {} counted + {} dead-lettered; {} lost, {} repeated",
+        "  {} audit  {} records in the log = {} counted + {} dead letters\n           {} lost, {} repeated",
         mark(audit.clean && checked),
         thousands(audit.source_checked),
         thousands(audit.counted),
@@ -159,17 +162,11 @@ fn proof(text: &mut String, seen: &Seen) -> fmt::Result {
         thousands(seen.truth.cells_compared),
         thousands(seen.truth.differences),
     )?;
-    writeln!(
-        text,
-        "           {DIM}a cell: one series in ten seconds, with its sum, extremes and every bucket{DIM:#}"
-    )?;
+    writeln!(text, "           {DIM}a cell: a service, route and version in ten seconds, with every bucket{DIM:#}")?;
     for problem in &seen.problems {
         writeln!(text, "    {BAD}{problem}{BAD:#}")?;
     }
-    writeln!(
-        text,
-        "\n{DIM}Next, on your own files: streamgauge backfill --help. On Kafka: streamgauge topics --help{DIM:#}"
-    )
+    writeln!(text, "\n{DIM}Next: README.md, \"On your files\" and \"On Kafka\"; streamgauge backfill --help{DIM:#}")
 }
 
 /// Times of day, with the date where a run is longer than a day.

@@ -32,8 +32,8 @@ use crate::shell::LogFormat;
   streamgauge-sli --config docker/sli.yaml --ordinal 1 --listen 127.0.0.1:9465
   streamgauge-sli --config docker/sli.yaml --print-config
 
-Exit codes: 0 stopped, 1 failed, 2 bad configuration or definitions, 3 halted to keep results exact (the log says why and
-what to do), 4 a newer instance has this ordinal, 5 nothing worked for too long."
+Exit codes: 0 stopped, 1 failed, 2 bad configuration or definitions, 3 halted to keep results exact (the log says \
+why and what to do), 4 a newer instance has this ordinal, 5 nothing worked for too long."
 )]
 pub struct Args {
     /// Configuration file (YAML)

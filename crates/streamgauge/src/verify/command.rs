@@ -13,6 +13,7 @@ use streamgauge_synthetic::{PartitionTruth, Truth};
 use streamgauge_windows::Fold;
 
 use super::judge::{Verdict, judge};
+use crate::cli::bad_usage;
 use crate::kafka_args::KafkaArgs;
 use crate::load::{duration, open_manifest};
 use crate::shell::{Stop, Stopwatch};
@@ -55,7 +56,7 @@ pub struct VerifyArgs {
 }
 
 pub fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
-    let truth = truth(&args)?;
+    let truth = truth(&args).map_err(bad_usage)?;
     let results = match &args.input {
         Some(directory) => {
             let mut results = Results::default();
@@ -136,7 +137,7 @@ fn from_kafka(args: &VerifyArgs, truth: &Truth) -> anyhow::Result<Results> {
     let stop = Stop::on_signals()?;
     let names = [topics::SLI_WINDOWS, topics::DEAD_LETTERS].map(|topic| format!("{}{topic}", args.prefix));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut kafka = KafkaTopics::open(&args.kafka.client()?, &names)?;
+    let mut kafka = KafkaTopics::open(&args.kafka.client().map_err(bad_usage)?, &names)?;
     let mut results = Results::default();
     let waiting = Stopwatch::start();
     loop {
