@@ -1,5 +1,6 @@
 //! `streamgauge audit`: proves from the topics that every input record was counted once.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -200,7 +201,10 @@ fn follow(args: &AuditArgs, stop: &Stop, kafka: &mut KafkaTopics, live: &mut Liv
         if outage.take().is_some() {
             anstream::eprintln!("the topics can be read again");
         }
-        printed.print(args, &live.audit);
+        if printed.print(args, &live.audit).is_err() {
+            // Whoever followed has gone (`| head`).
+            return Ok(());
+        }
         if pass == Pass::Interrupted {
             return Ok(());
         }
@@ -228,19 +232,19 @@ struct Changes {
 }
 
 impl Changes {
-    fn print(&mut self, args: &AuditArgs, audit: &Audit) {
+    fn print(&mut self, args: &AuditArgs, audit: &Audit) -> std::io::Result<()> {
+        let mut out = anstream::stdout().lock();
         let report = audit.report();
         let now = (report.batches, report.problems_total);
         if self.last == Some(now) {
-            return;
+            return Ok(());
         }
         self.last = Some(now);
         if args.json {
-            anstream::println!("{}", report.to_json());
-            return;
+            return writeln!(out, "{}", report.to_json());
         }
         for problem in &report.problems[self.problems..] {
-            anstream::println!("problem: {problem}");
+            writeln!(out, "problem: {problem}")?;
         }
         self.problems = report.problems.len();
         let verdict = match report.problems_total {
@@ -248,7 +252,7 @@ impl Changes {
             problems => format!("{problems} problems"),
         };
         let at = streamgauge_windows::window::rfc3339_text(shell::now().floor(1_000_000));
-        anstream::println!("{at} {verdict}, {} batches: {}", report.batches, report.summary());
+        writeln!(out, "{at} {verdict}, {} batches: {}", report.batches, report.summary())
     }
 }
 

@@ -166,7 +166,7 @@ fn proof(text: &mut String, seen: &Seen) -> fmt::Result {
     for problem in &seen.problems {
         writeln!(text, "    {BAD}{problem}{BAD:#}")?;
     }
-    writeln!(text, "\n{DIM}Next: README.md, \"On your files\" and \"On Kafka\"; streamgauge backfill --help{DIM:#}")
+    writeln!(text, "\n{DIM}Next: streamgauge backfill --help, or README.md: \"On your files\", \"On Kafka\"{DIM:#}")
 }
 
 /// Times of day, with the date where a run is longer than a day.
