@@ -1,9 +1,10 @@
 //! One transactional producer: begin, produce, drain, offsets, commit.
 //!
 //! rdkafka's own commit flushes first, and its flush polls in steps of 100 ms that no longer return early. So everything
-//! in flight is drained here, in steps of one millisecond, before any call that would flush: a commit then takes less
+//! in flight is drained here, in short steps, before any call that would flush: a commit then takes less
 //! than a millisecond instead of a hundred.
 
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -19,6 +20,9 @@ use crate::settings::KafkaSettings;
 
 /// How long one call to librdkafka may block before the bound of its step is looked at.
 const CALL: Duration = Duration::from_secs(2);
+/// A pause between two looks for acknowledgements. Not left to the client's own poll: that counts what is left of its
+/// time in whole milliseconds, so for the last one it spins.
+const ACKNOWLEDGEMENT_PAUSE: Duration = Duration::from_micros(200);
 /// How long an old producer may take to disappear.
 const TEARDOWN: Duration = Duration::from_secs(2);
 
@@ -101,7 +105,7 @@ impl Transactions {
             if !full || watch.left(limit).is_none() {
                 return self.failed(Step::Produce, &error);
             }
-            self.current()?.poll(Duration::from_millis(1));
+            serve(self.current()?);
         }
         self.stats.records += 1;
         self.stats.record_bytes += (key.len() + value.len()) as u64;
@@ -155,7 +159,7 @@ impl Transactions {
         let producer = self.current()?;
         let watch = Stopwatch::start();
         while producer.in_flight_count() > 0 && watch.left(limit).is_some() {
-            producer.poll(Duration::from_millis(1));
+            serve(producer);
         }
         producer.client().context().take_failure();
         Ok(())
@@ -218,7 +222,7 @@ impl Transactions {
             if watch.left(limit).is_none() {
                 return Err(LogError::Abortable(format!("records not acknowledged within {} ms", limit.as_millis())));
             }
-            producer.poll(Duration::from_millis(1));
+            serve(producer);
         }
         let failure = producer.client().context().take_failure();
         self.stats.drain_us_sum += watch.elapsed_us();
@@ -297,6 +301,14 @@ impl Transactions {
 
     fn message_timeout(&self) -> Duration {
         Duration::from_millis(self.settings.message_timeout_ms.into())
+    }
+}
+
+/// Takes the acknowledgements that are there, and lets others come.
+fn serve(producer: &BaseProducer<Acknowledgements>) {
+    producer.poll(Duration::ZERO);
+    if producer.in_flight_count() > 0 {
+        thread::sleep(ACKNOWLEDGEMENT_PAUSE);
     }
 }
 
