@@ -124,6 +124,8 @@ pub struct Frontier {
     pub records: u64,
     /// Those of them that became dead letters.
     pub dead_letters: u64,
+    /// Deltas of this batch, in all output partitions together: one that is missing shows, whatever it counted.
+    pub deltas: u64,
     /// Events counted so far whose panes are still open: they follow in later batches. From the first batch of a
     /// generation on, the sums of (records - dead_letters - lost_events) and of (n of the golden signals) differ by it.
     pub open: u64,

@@ -371,6 +371,7 @@ impl<C: Cells> Ledger<C> {
             batch: self.batch,
             pane_us: self.time.pane_us,
         };
+        let live = self.cells.live();
         for start in due {
             self.panes.remove(&start);
             if self.refold.is_some() {
@@ -379,12 +380,13 @@ impl<C: Cells> Ledger<C> {
                 self.cells.cut(start, &head, out);
             }
         }
+        let deltas = (live - self.cells.live()) as u64;
         if self.refold.is_none() {
-            self.push_frontier(to, cause, complete_until, out);
+            self.push_frontier(to, cause, complete_until, deltas, out);
         }
     }
 
-    fn push_frontier(&mut self, to: Offset, cause: Cause, complete_until: EventTime, out: &mut Outbox) {
+    fn push_frontier(&mut self, to: Offset, cause: Cause, complete_until: EventTime, deltas: u64, out: &mut Outbox) {
         let current = self.activations.last().expect("a ledger always has definitions");
         let frontier = Frontier {
             r#type: FactType::Frontier,
@@ -396,6 +398,7 @@ impl<C: Cells> Ledger<C> {
             to,
             records: self.records,
             dead_letters: self.dead_letters,
+            deltas,
             open: self.open_events(),
             lost: std::mem::take(&mut self.lost),
             lost_events: std::mem::take(&mut self.lost_events),

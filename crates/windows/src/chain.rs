@@ -200,6 +200,10 @@ impl Chain {
                 self.problems.push(Kind::FrontierMissing { batch: id, output_partition: *number });
             }
         }
+        let missing_start = self.lanes.values().any(|state| state.lane.cut || state.lane.joins_later);
+        if deltas != frontier.deltas && !missing_start {
+            self.problems.push(Kind::DeltasMissing { batch: id, deltas, expected: frontier.deltas });
+        }
         let cut_off = self.lanes.values().any(|state| state.lane.cut && state.first.is_none_or(|first| id <= first));
         let unbroken = self.follows(id, &frontier, cut_off);
         if !cut_off {

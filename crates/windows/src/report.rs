@@ -52,6 +52,12 @@ pub enum Kind {
         batch: BatchId,
         output_partition: i32,
     },
+    /// The frontier names another number of deltas than the topic holds.
+    DeltasMissing {
+        batch: BatchId,
+        deltas: u64,
+        expected: u64,
+    },
     /// Deltas without the frontier that ends their batch.
     Unfinished {
         batch: BatchId,
@@ -169,6 +175,9 @@ impl fmt::Display for Kind {
             }
             Self::FrontiersDiffer { batch, output_partition } => {
                 write!(f, "the frontier of {batch} reads otherwise in output partition {output_partition}")
+            }
+            Self::DeltasMissing { batch, deltas, expected } => {
+                write!(f, "{batch} has {deltas} deltas, its frontier says {expected}")
             }
             Self::Unfinished { batch, deltas } => write!(f, "{deltas} deltas of {batch} have no frontier"),
             Self::DeltaBehindFrontier { batch, output_partition, deltas } => {

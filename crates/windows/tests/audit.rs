@@ -153,6 +153,7 @@ fn a_dropped_delta_is_found() {
         facts.remove(at);
     });
     expect_test::expect![[r#"
+        requests/1: batch 5 has 9 deltas, its frontier says 10
         requests/1: batch 5 doesn't add up: by its records and deltas 5 events are still open, it says 4
     "#]]
     .assert_eq(&problems(&report));
@@ -167,6 +168,7 @@ fn a_repeated_delta_is_found() {
     });
     expect_test::expect![[r#"
         requests/1: batch 5 has a series of __other__ twice in pane 1767225630000000
+        requests/1: batch 5 has 11 deltas, its frontier says 10
         requests/1: batch 5 doesn't add up: by its records and deltas 3 events are still open, it says 4
     "#]]
     .assert_eq(&problems(&report));
