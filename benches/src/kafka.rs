@@ -101,7 +101,9 @@ impl GroupLag {
     /// Records that the group has not yet committed.
     pub fn records(&self) -> anyhow::Result<i64> {
         let mut list = TopicPartitionList::new();
-        self.ends.keys().for_each(|partition| drop(list.add_partition(&self.topic, *partition)));
+        for partition in self.ends.keys() {
+            list.add_partition(&self.topic, *partition);
+        }
         let committed = self.consumer.committed_offsets(list, REQUEST).context("couldn't read the group's offsets")?;
         let lag_of = |(partition, end): (&i32, &i64)| match committed.find_partition(&self.topic, *partition) {
             Some(element) if element.error().is_ok() => match element.offset() {
