@@ -227,8 +227,8 @@ fn bad_records_are_dead_letters_with_a_reason_and_count_in_the_frontier() {
             dead letter 4: wrong_type (latency_us must be an integer, not "12")
             dead letter 5: out_of_range (latency_us must be from 0 to 35184372088832, not 1e30)
             dead letter 6: duplicate_field (service stands twice)
-            dead letter 7: too_late (ts is 5400000000 us behind the newest record of its partition; 3605000000 us are allowed)
-            dead letter 8: future_timestamp (ts is 75600000000 us ahead of the log's timestamp; 5000000 us are allowed)
+            dead letter 7: too_late (ts is 1 h 30 min behind the newest record of its partition; 1 h 5 s is allowed)
+            dead letter 8: future_timestamp (ts is 21 h ahead of the log's timestamp; 5 s is allowed)
             02:00:00 requests cart n=1 good=1 failed=0
             = batch 1 [1, 10) records=9 dead=8 open=1 until 02:00:10 (data)
         "#]],

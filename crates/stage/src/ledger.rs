@@ -5,6 +5,7 @@
 //! simulator of the tests holds them against crashes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use streamgauge_events::dead_letter::Origin;
 use streamgauge_events::facts::FactType;
@@ -300,15 +301,15 @@ impl<C: Cells> Ledger<C> {
         if let (Some(skew_us), Some(timestamp)) = (self.time.max_future_skew_us, timestamp) {
             let ahead_us = ts.0 - timestamp.0;
             if ahead_us > skew_us {
-                let message = format!("ts is {ahead_us} us ahead of the log's timestamp; {skew_us} us are allowed");
+                let (ahead, allowed) = (Spoken(ahead_us), Spoken(skew_us));
+                let message = format!("ts is {ahead} ahead of the log's timestamp; {allowed} is allowed");
                 return Err(Rejection::new(Reason::FutureTimestamp, message));
             }
         }
         let waits_us = self.time.max_out_of_orderness_us + self.time.late_horizon_us;
         if ts < self.newest.minus_us(waits_us) {
-            let behind_us = self.newest.0 - ts.0;
-            let message =
-                format!("ts is {behind_us} us behind the newest record of its partition; {waits_us} us are allowed");
+            let (behind, allowed) = (Spoken(self.newest.0 - ts.0), Spoken(waits_us));
+            let message = format!("ts is {behind} behind the newest record of its partition; {allowed} is allowed");
             return Err(Rejection::new(Reason::TooLate, message));
         }
         Ok(())
@@ -532,4 +533,53 @@ impl<C: Cells> Ledger<C> {
 fn expected_at_offset(committed: &CommitMetadata) -> String {
     let CommitMetadata { wn, xn, ev, c, d, .. } = committed;
     format!("watermark {}, newest {}, {ev} open events in {c} cells, digest {d}", wn.0, xn.0)
+}
+
+/// A duration in microseconds as people say it: its two largest parts, the rest cut off.
+struct Spoken(i64);
+
+impl fmt::Display for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, i64); 6] = [
+            ("d", 86_400_000_000),
+            ("h", 3_600_000_000),
+            ("min", 60_000_000),
+            ("s", 1_000_000),
+            ("ms", 1_000),
+            ("us", 1),
+        ];
+        if self.0 == 0 {
+            return f.write_str("0 s");
+        }
+        let mut left = self.0;
+        let mut parts = Vec::new();
+        for (unit, unit_us) in UNITS {
+            if left >= unit_us {
+                parts.push(format!("{} {unit}", left / unit_us));
+                left %= unit_us;
+            }
+        }
+        parts.truncate(2);
+        f.write_str(&parts.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spoken;
+
+    #[test]
+    fn durations_are_said_in_their_two_largest_parts() {
+        for (us, expected) in [
+            (0, "0 s"),
+            (999, "999 us"),
+            (5_000_000, "5 s"),
+            (5_200_000, "5 s 200 ms"),
+            (86_405_000_000, "1 d 5 s"),
+            (90_000_000_000, "1 d 1 h"),
+            (335_750_085_000_000, "3885 d 23 h"),
+        ] {
+            assert_eq!(Spoken(us).to_string(), expected, "{us}");
+        }
+    }
 }

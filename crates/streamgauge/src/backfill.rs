@@ -18,6 +18,9 @@ use crate::file_log::FileLog;
 use crate::shell;
 use crate::sli::settings::yaml_files;
 
+/// There were rows, and none of them counts.
+pub const EXIT_NOTHING_COUNTED: u8 = 3;
+
 /// Turn files of requests into SLI windows: CSV, JSON lines, access logs, plain or gzipped
 ///
 /// Each input file counts as one partition, in its own order. Rows that can't be read become dead letters with their
@@ -31,7 +34,7 @@ use crate::sli::settings::yaml_files;
 examples/mappings/ has mappings to start from. The names of the results begin with a dot until all input has been read.
 
 Exit codes: 0 every row stands in the results, if only as a dead letter, 1 something failed, 2 bad usage, mapping or \
-definitions.")]
+definitions, 3 not one row could be counted.")]
 pub struct BackfillArgs {
     /// How rows become requests; docs/mappings.md explains the format
     #[arg(long, value_name = "FILE")]
@@ -81,6 +84,11 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     log.finish()?;
     if !args.quiet {
         summary(&args, &counts, &counters);
+    }
+    let dead: u64 = counters.dead_letters.values().sum();
+    if counters.records > 0 && dead == counters.records {
+        anstream::eprintln!("not one row could be counted: does the mapping fit the file?");
+        return Ok(ExitCode::from(EXIT_NOTHING_COUNTED));
     }
     Ok(ExitCode::SUCCESS)
 }
