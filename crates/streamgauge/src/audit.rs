@@ -260,9 +260,10 @@ impl Changes {
 mod tests {
     use super::*;
 
+    /// Batch 0 holds no delta here, batch 1 holds one.
     fn frontier(batch: u64, from: i64, to: i64, dead_letters: u64, open: u64) -> String {
         format!(
-            r#"{{"type":"frontier","source":"a.csv","partition":0,"generation":0,"batch":{batch},"from":{from},"to":{to},"records":{},"dead_letters":{dead_letters},"open":{open},"complete_until":{},"cause":"data","bundle":"b","bundle_start":0,"partitions":1}}"#,
+            r#"{{"type":"frontier","source":"a.csv","partition":0,"generation":0,"batch":{batch},"from":{from},"to":{to},"records":{},"dead_letters":{dead_letters},"deltas":{batch},"open":{open},"complete_until":{},"cause":"data","bundle":"b","bundle_start":0,"partitions":1}}"#,
             to - from,
             10_000_000 * batch
         )

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 use streamgauge_events::{DeadLetter, Fact, Reason, topics};
+use streamgauge_kafka::KafkaFailure;
 use streamgauge_synthetic::{PartitionTruth, Truth};
 use streamgauge_windows::Fold;
 
@@ -141,20 +142,15 @@ fn from_kafka(args: &VerifyArgs, truth: &Truth) -> anyhow::Result<Results> {
     let mut results = Results::default();
     let waiting = Stopwatch::start();
     loop {
-        kafka.ask()?;
-        let mut refused = Ok(());
-        let pass = kafka.read(&stop, &|| false, &mut |source, found| {
-            let Found::Record { offset, value: Some(value) } = found else { return };
-            let result = match source.topic {
-                WINDOWS => results.fact(source.partition, value),
-                _ => results.dead_letter(value),
-            };
-            if refused.is_ok() {
-                let topic = names[usize::from(source.topic)];
-                refused = result.with_context(|| format!("{topic}/{} at offset {offset}", source.partition));
+        // Brokers that are being restarted come back: as long as there is time, asking and reading are tried again.
+        let pass = match read_once(&mut kafka, &names, &stop, &mut results) {
+            Err(error) if waiting.elapsed() < args.wait && !stop.is_set() && error.is::<KafkaFailure>() => {
+                anstream::eprintln!("warning: {error:#}; trying again");
+                std::thread::sleep(Duration::from_secs(1));
+                continue;
             }
-        })?;
-        refused?;
+            pass => pass?,
+        };
         if pass == Pass::Interrupted {
             bail!("interrupted before the topics were read to their ends");
         }
@@ -163,6 +159,25 @@ fn from_kafka(args: &VerifyArgs, truth: &Truth) -> anyhow::Result<Results> {
         }
         std::thread::sleep(Duration::from_millis(200));
     }
+}
+
+/// Reads what the topics hold behind what was read before.
+fn read_once(kafka: &mut KafkaTopics, names: &[&str], stop: &Stop, results: &mut Results) -> anyhow::Result<Pass> {
+    kafka.ask()?;
+    let mut refused = Ok(());
+    let pass = kafka.read(stop, &|| false, &mut |source, found| {
+        let Found::Record { offset, value: Some(value) } = found else { return };
+        let result = match source.topic {
+            WINDOWS => results.fact(source.partition, value),
+            _ => results.dead_letter(value),
+        };
+        if refused.is_ok() {
+            let topic = names[usize::from(source.topic)];
+            refused = result.with_context(|| format!("{topic}/{} at offset {offset}", source.partition));
+        }
+    })?;
+    refused?;
+    Ok(pass)
 }
 
 fn to_json(truth: &Truth, verdict: &Verdict, missing: &[String], equal: bool) -> serde_json::Value {
