@@ -36,9 +36,8 @@ impl Cluster {
     /// `None`, and one line that says so, where there is no broker to test against.
     pub fn for_test(name: &str) -> anyhow::Result<Option<Self>> {
         let Ok(brokers) = std::env::var(BROKERS_VARIABLE) else {
-            println!(
-                "SKIPPED: {name} needs a real Kafka; start one by scripts/kafka and set {BROKERS_VARIABLE}=127.0.0.1:9092"
-            );
+            let remedy = format!("start one by scripts/kafka and set {BROKERS_VARIABLE}=127.0.0.1:9092");
+            crate::skipped(&format!("{name} needs a real Kafka; {remedy}"));
             return Ok(None);
         };
         let millis = now_us() / 1000;

@@ -21,7 +21,7 @@ pub fn data(set: &str, test: &str) -> Option<PathBuf> {
     if found.is_dir() {
         return Some(found);
     }
-    println!("SKIPPED: {test} needs the data set {set} in {}", directory.display());
+    crate::skipped(&format!("{test} needs the data set {set} in {}", directory.display()));
     None
 }
 

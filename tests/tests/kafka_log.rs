@@ -26,7 +26,8 @@ impl Place {
     fn new(test: &str, partitions: i32) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let Ok(brokers) = std::env::var("STREAMGAUGE_TEST_BROKERS") else {
-            println!("SKIPPED {test}: STREAMGAUGE_TEST_BROKERS is not set (scripts/kafka start; 127.0.0.1:9092)");
+            let remedy = "start one by scripts/kafka and set STREAMGAUGE_TEST_BROKERS=127.0.0.1:9092";
+            streamgauge_tests::skipped(&format!("{test} needs a real Kafka; {remedy}"));
             return None;
         };
         let secs = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
