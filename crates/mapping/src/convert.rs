@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use regex_lite::Regex;
 use serde::Deserialize;
 use streamgauge_events::Request;
-use streamgauge_events::request::{LABEL_BYTES_MAX, LATENCY_US_MAX, STATUS_MAX};
+use streamgauge_events::event::{LABEL_BYTES_MAX, LATENCY_US_MAX, STATUS_MAX};
 
 use crate::decimal::Decimal;
 use crate::extract::Value;
@@ -102,7 +102,7 @@ fn latency_us(text: &str, shift: i32, unit: &str) -> Result<u64, String> {
     if number.is_negative() {
         return Err(format!("is negative; expected a duration in {unit}"));
     }
-    (number.rounded(shift).filter(|us| *us <= LATENCY_US_MAX))
+    (number.rounded(shift).filter(|us| *us <= i128::from(LATENCY_US_MAX)))
         .map(|us| us as u64)
         .ok_or_else(|| format!("is more than {LATENCY_US_MAX} us (407 days); expected a duration in {unit}"))
 }
@@ -111,7 +111,7 @@ fn status(text: &str) -> Result<u16, String> {
     (text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().ok())
         .flatten()
-        .filter(|status| i128::from(*status) <= STATUS_MAX)
+        .filter(|status| i64::from(*status) <= STATUS_MAX)
         .ok_or_else(|| format!("is not a status; expected an integer from 0 to {STATUS_MAX}"))
 }
 
