@@ -69,7 +69,8 @@ pub struct Delta {
     pub batch: u64,
     /// Hash of the definitions that made this.
     pub bundle: String,
-    /// Events that matched. `n = good + bad + unjudged`, where bad is what remains.
+    /// Events that matched; where events carry counts, the sum of their totals. `n = good + bad + unjudged`, where bad is
+    /// what remains. Where slices are judged and not events, `good` are those that could be used.
     pub n: u64,
     pub good: u64,
     /// Requests that failed, whatever `good` says of them; their latency is not in the histogram.
@@ -81,9 +82,11 @@ pub struct Delta {
     pub le: Vec<AtOrUnder>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Values>,
     /// The newest `ts` counted here.
     pub newest: EventTime,
-    /// Trace ids of failed events: those with the smallest hashes, ascending by hash.
+    /// Trace ids of bad events: those with the smallest hashes, ascending by hash.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exemplars: Vec<String>,
 }
@@ -106,6 +109,33 @@ pub struct Latency {
     /// Ascending (index delta, count) varints of the counters that are not zero.
     #[serde(with = "base64_bytes")]
     pub histogram: Vec<u8>,
+}
+
+/// The values of scores or samples, in millionths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Values {
+    pub count: u64,
+    #[serde(with = "decimal")]
+    pub sum: i128,
+    /// In millionths of millionths.
+    #[serde(with = "decimal")]
+    pub sum_of_squares: i128,
+    pub min: i64,
+    pub max: i64,
+    /// Values below zero, which the histogram does not hold.
+    pub under: u64,
+    /// As that of latencies.
+    #[serde(with = "base64_bytes")]
+    pub histogram: Vec<u8>,
+    pub last: Last,
+}
+
+/// The value with the greatest time; of several, that with the greatest offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Last {
+    pub ts: EventTime,
+    pub offset: Offset,
+    pub value: i64,
 }
 
 /// The end of a batch, in every output partition.

@@ -72,6 +72,8 @@ impl Topic {
 }
 
 pub const REQUESTS: &str = "requests";
+pub const SCORES: &str = "scores";
+pub const RESOURCES: &str = "resources";
 pub const SLI_WINDOWS: &str = "sli.windows";
 pub const SLI_STATE: &str = "sli.state";
 pub const DEAD_LETTERS: &str = "dead-letters";

@@ -1,113 +1,116 @@
 //! The live panes of one input partition.
 //!
-//! The bound of series keeps, per pane and group, the K series with the smallest keyed hashes and folds the rest into
-//! `__other__`. Whoever is among the K smallest of all is never evicted on the way, so its numbers are complete, and
-//! what is kept is a function of the set of records, not of their order.
+//! The bound of series keeps, per pane, group and SLI, the K series with the smallest keyed hashes and folds the rest
+//! into `__other__`. Whoever is among the K smallest of all is never evicted on the way, so its numbers are complete,
+//! and what is kept is a function of the set of records, not of their order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::{Equivalent, HashMap};
+use streamgauge_decode::{AvroDecoder, AvroSchemas, JsonDecoder, SchemaKey};
+use streamgauge_definitions::{DataSource, Format};
 use streamgauge_events::facts::{FactType, OTHER};
-use streamgauge_events::{DeadLetter, Delta, EventTime, Reason, Rejection, Request, topics};
-use streamgauge_stage::{Activation, BatchHead, Cells, Outbox, Output, Placement};
+use streamgauge_events::{DeadLetter, Delta, Event, EventTime, FieldSet, Offset, Reason, Rejection, topics};
+use streamgauge_stage::{Activation, BatchHead, Cells, Outbox, Output, Placement, Unusable};
 
-use crate::GOLDEN;
-use crate::bundle::{Bundles, Compiled, CompiledSli, Judge, Verdict};
 use crate::cell::Cell;
+use crate::pane::{PaneCells, Place};
+use crate::plan::{Bundles, Compiled, Plan};
 
 pub struct SliCells {
+    topic: String,
+    source: DataSource,
+    pane_us: i64,
+    decoder: Decoder,
     /// Every bundle that this worker knows.
     bundles: Bundles,
     /// Which of them applies from which pane on, ascending.
-    active: Vec<(EventTime, Arc<Compiled>)>,
+    active: Vec<Active>,
     panes: BTreeMap<EventTime, PaneCells>,
     live: usize,
 }
 
-/// Bounded series by tenant and group, ordered by their hash: the last is the next to go.
-type Bounded = BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeSet<(u64, Series)>>>;
-
-struct PaneCells {
+struct Active {
+    start: EventTime,
     bundle: Arc<Compiled>,
-    series: HashMap<Series, Cell, foldhash::fast::FixedState>,
-    bounded: Bounded,
+    plan: Arc<Plan>,
 }
 
-/// Names one cell of a pane. The order is that of the deltas in a batch.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Series {
-    tenant: Box<str>,
-    service: Box<str>,
-    /// 0: the golden signals; from 1 on: the SLIs of the bundle.
-    sli: u16,
-    route: Option<Box<str>>,
-    version: Option<Box<str>>,
+enum Decoder {
+    Json(JsonDecoder),
+    Avro(Box<AvroDecoder>),
 }
 
-/// The same, borrowed from a request.
-#[derive(Clone, Copy, Hash)]
-struct SeriesRef<'a> {
-    tenant: &'a str,
-    service: &'a str,
-    sli: u16,
-    route: Option<&'a str>,
-    version: Option<&'a str>,
-}
-
-impl Equivalent<Series> for SeriesRef<'_> {
-    fn equivalent(&self, key: &Series) -> bool {
-        self.sli == key.sli
-            && self.service == &*key.service
-            && self.route == key.route.as_deref()
-            && self.version == key.version.as_deref()
-            && self.tenant == &*key.tenant
-    }
-}
-
-impl SeriesRef<'_> {
-    fn to_series(self) -> Series {
-        Series {
-            tenant: self.tenant.into(),
-            service: self.service.into(),
-            sli: self.sli,
-            route: self.route.map(Into::into),
-            version: self.version.map(Into::into),
-        }
-    }
+/// What cells are told of the topic that they count.
+pub(crate) struct Input {
+    /// As the definitions call it.
+    pub topic: String,
+    pub source: DataSource,
+    /// Writer schemas of every bundle that this worker knows, if the records are Avro.
+    pub schemas: Option<AvroSchemas>,
 }
 
 impl SliCells {
-    pub(crate) fn new(bundles: Bundles) -> Self {
-        Self { bundles, active: Vec::new(), panes: BTreeMap::new(), live: 0 }
+    pub(crate) fn new(input: Input, pane_us: i64, bundles: Bundles) -> Self {
+        let Input { topic, source, schemas } = input;
+        // Fields that any known bundle reads: which of them is active is not known yet, and reading more changes nothing.
+        let fields = bundles.values().map(|bundle| bundle.plan(&topic, source.event).fields);
+        let fields = fields.reduce(FieldSet::union).unwrap_or_default();
+        let decoder = match &schemas {
+            None => Decoder::Json(JsonDecoder::new(source.event, fields)),
+            Some(schemas) => Decoder::Avro(Box::new(AvroDecoder::new(schemas, fields))),
+        };
+        Self { topic, source, pane_us, decoder, bundles, active: Vec::new(), panes: BTreeMap::new(), live: 0 }
     }
 
     /// Heap bytes of all live cells, estimated from their parts.
     pub fn heap_bytes(&self) -> usize {
-        let cells = self.panes.values().flat_map(|pane| pane.series.values());
-        cells.map(|cell| size_of::<(Series, Cell)>() + 64 + cell.heap_bytes()).sum()
+        self.panes.values().map(PaneCells::heap_bytes).sum()
+    }
+
+    /// The definitions that apply to a pane.
+    fn active_at(active: &[Active], pane: EventTime) -> &Active {
+        let applies = active.iter().rev().find(|active| active.start <= pane).or(active.first());
+        applies.expect("a ledger activates its definitions before it folds")
+    }
+
+    /// A record counts by the schemas of its own pane's definitions: a schema that came later makes it no event.
+    fn check_schema(&self, ts: EventTime, key: SchemaKey) -> Result<(), Rejection> {
+        let plan = &Self::active_at(&self.active, ts.floor(self.pane_us)).plan;
+        if plan.schemas.as_ref().is_none_or(|schemas| schemas.contains(&key)) {
+            return Ok(());
+        }
+        let message = format!("schema {key} is not among those that were defined for the time of the record");
+        Err(Rejection::new(Reason::UnknownSchema, message))
     }
 }
 
 impl Cells for SliCells {
-    type Event<'a> = Request<'a>;
+    type Event<'a> = Event<'a>;
 
     #[inline]
-    fn decode<'a>(&self, value: &'a [u8]) -> Result<(EventTime, Request<'a>), Rejection> {
-        let request = Request::from_json(value)?;
-        Ok((request.ts, request))
+    fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(EventTime, Event<'a>), Rejection> {
+        let event = match &mut self.decoder {
+            Decoder::Json(decoder) => decoder.decode(value)?,
+            Decoder::Avro(decoder) => {
+                let (key, event) = decoder.decode(value)?;
+                self.check_schema(event.ts, key)?;
+                event
+            }
+        };
+        Ok((event.ts, event))
     }
 
-    fn fold(&mut self, pane: EventTime, request: Request<'_>) {
+    #[inline]
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: Event<'_>) {
         let Self { active, panes, live, .. } = self;
         let cells = panes.entry(pane).or_insert_with(|| {
-            let applies = active.iter().rev().find(|(start, _)| *start <= pane).or(active.first());
-            let (_, bundle) = applies.expect("a ledger activates its definitions before it folds");
-            PaneCells { bundle: Arc::clone(bundle), series: HashMap::default(), bounded: BTreeMap::new() }
+            let active = Self::active_at(active, pane);
+            PaneCells::new(Arc::clone(&active.bundle), Arc::clone(&active.plan))
         });
-        let before = cells.series.len();
-        cells.fold(&request);
-        *live = *live + cells.series.len() - before;
+        let before = cells.len();
+        cells.fold(&event, offset);
+        *live = *live + cells.len() - before;
     }
 
     fn live(&self) -> usize {
@@ -115,21 +118,16 @@ impl Cells for SliCells {
     }
 
     fn digest(&self) -> u64 {
-        let of_pane = |(start, pane): (&EventTime, &PaneCells)| {
-            let (start, bundle) = (*start, pane.bundle.number);
-            pane.series.values().fold(0_u64, |sum, cell| sum.wrapping_add(cell.digest(start, bundle)))
-        };
+        let of_pane = |(start, pane): (&EventTime, &PaneCells)| pane.digest(*start);
         self.panes.iter().map(of_pane).fold(0, u64::wrapping_add)
     }
 
     fn cut(&mut self, pane: EventTime, head: &BatchHead<'_>, out: &mut Outbox) {
         let Some(cells) = self.panes.remove(&pane) else { return };
-        self.live -= cells.series.len();
-        let PaneCells { bundle, series, .. } = cells;
-        let mut series: Vec<(Series, Cell)> = series.into_iter().collect();
-        series.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        for (series, cell) in &series {
-            let delta = delta(pane, head, &bundle, series, cell);
+        self.live -= cells.len();
+        let (bundle, plan) = (Arc::clone(&cells.bundle), Arc::clone(&cells.plan));
+        for (place, cell) in cells.into_sorted() {
+            let delta = delta(pane, head, &bundle, &plan, &place, &cell);
             let output = Output {
                 topic: topics::SLI_WINDOWS,
                 key: delta.key(),
@@ -142,140 +140,65 @@ impl Cells for SliCells {
 
     fn forget(&mut self, pane: EventTime) {
         if let Some(cells) = self.panes.remove(&pane) {
-            self.live -= cells.series.len();
+            self.live -= cells.len();
         }
     }
 
-    fn activate(&mut self, activations: &[Activation]) -> Result<(), String> {
-        let resolve = |activation: &Activation| match self.bundles.get(&activation.hash) {
-            Some(bundle) => Ok((activation.start, Arc::clone(bundle))),
-            None => Err(activation.hash.clone()),
+    fn activate(&mut self, activations: &[Activation]) -> Result<(), Unusable> {
+        let resolve = |activation: &Activation| {
+            let Some(bundle) = self.bundles.get(&activation.hash) else {
+                return Err(Unusable::Unknown { hash: activation.hash.clone() });
+            };
+            // Whoever reads a topic in another way than before can't tell what it was that was counted.
+            if let Some(before) = bundle.sources.get(&self.topic)
+                && way_of(before) != way_of(&self.source)
+            {
+                let (hash, before, now) = (activation.hash.clone(), way_of(before), way_of(&self.source));
+                return Err(Unusable::ReadAnotherWay { hash, before, now });
+            }
+            let plan = Arc::clone(bundle.plan(&self.topic, self.source.event));
+            Ok(Active { start: activation.start, plan, bundle: Arc::clone(bundle) })
         };
         self.active = activations.iter().map(resolve).collect::<Result<_, _>>()?;
         Ok(())
     }
 }
 
-impl PaneCells {
-    #[inline]
-    fn fold(&mut self, request: &Request<'_>) {
-        let key = SeriesRef {
-            tenant: request.tenant.as_deref().unwrap_or_default(),
-            service: &request.service,
-            sli: 0,
-            route: request.route.as_deref(),
-            version: request.version.as_deref(),
-        };
-        let verdict = request.failed().map_or(Verdict::Unjudged, |failed| Verdict::of(!failed));
-        let Self { bundle, series, bounded } = self;
-        // By the built-in key, so that readers agree on the smallest: nothing is gained by choosing trace ids.
-        let exemplar = match (request.failed(), &request.trace_id) {
-            (Some(true), Some(trace_id)) => {
-                Some((crate::SeriesKey::default().hash(&[Some(trace_id)]), trace_id.as_ref()))
-            }
-            _ => None,
-        };
-        let count = |cell: &mut Cell, verdict, with_latency| {
-            cell.add(request, verdict, with_latency);
-            if let Some((hash, trace_id)) = exemplar {
-                cell.add_exemplar(hash, trace_id);
-            }
-        };
-        match series.get_mut(&key) {
-            Some(cell) => count(cell, verdict, true),
-            None => count(admit(bundle, series, bounded, key), verdict, true),
-        }
-        for index in bundle.slis_of(key.service).unwrap_or_default() {
-            let sli = &bundle.slis[usize::from(*index)];
-            let Some(verdict) = sli.judge(request) else { continue };
-            let key = SeriesRef { sli: index + 1, route: None, version: None, ..key };
-            let with_latency = matches!(sli.good, Judge::Latency { .. });
-            match series.get_mut(&key) {
-                Some(cell) => count(cell, verdict, with_latency),
-                None => count(series.entry(key.to_series()).or_insert(defined_cell(sli, &key)), verdict, with_latency),
-            }
-        }
-    }
-}
-
-fn defined_cell(sli: &CompiledSli, key: &SeriesRef<'_>) -> Cell {
-    let threshold_us = match sli.good {
-        Judge::Latency { threshold_us, .. } => Some(threshold_us),
-        Judge::When(_) => None,
+/// How the records of a source are read, but for the schemas, which may change.
+fn way_of(source: &DataSource) -> String {
+    let format = match &source.format {
+        Format::Json => "JSON".to_owned(),
+        Format::Avro { framing, .. } => format!("Avro ({framing})"),
     };
-    let identity = crate::SeriesKey::default().hash(&[Some(key.tenant), Some(key.service), Some(&sli.name)]);
-    Cell::new(identity, threshold_us)
+    format!("{} events in {format}", source.event)
 }
 
-/// The cell of a series that the pane does not have yet: its own if it is among the K smallest, else `__other__`.
-fn admit<'s>(
+fn delta(
+    pane: EventTime,
+    head: &BatchHead<'_>,
     bundle: &Compiled,
-    series: &'s mut HashMap<Series, Cell, foldhash::fast::FixedState>,
-    bounded: &mut Bounded,
-    key: SeriesRef<'_>,
-) -> &'s mut Cell {
-    let declared = bundle.slis_of(key.service).is_some();
-    let group = if declared { key.service } else { "" };
-    let other = SeriesRef {
-        service: if declared { key.service } else { OTHER },
-        route: Some(OTHER),
-        version: Some(OTHER),
-        ..key
+    plan: &Plan,
+    place: &Place,
+    cell: &Cell,
+) -> Delta {
+    let Place { tenant, service, series, .. } = place;
+    let declared = plan.slis_of(service).is_some();
+    let sli = usize::from(series.sli).checked_sub(1).map(|index| &plan.slis[index]);
+    let names: Vec<String> = match sli {
+        None => plan.golden.labels.iter().map(|label| label.name().to_owned()).collect(),
+        Some(sli) => sli.label_names().collect(),
     };
-    if other.route == key.route && other.version == key.version && other.service == key.service {
-        return series.entry(other.to_series()).or_insert(Cell::new(OTHER_IDENTITY, None));
-    }
-    let hash = identity(bundle, key.service, key.route, key.version);
-    let kept = of_group(bounded, key.tenant, group);
-    let full = kept.len() >= bundle.settings.series_max as usize;
-    if full && kept.last().is_none_or(|(largest, last)| (*largest, last) < (hash, &key.to_series())) {
-        return series.entry(other.to_series()).or_insert(Cell::new(OTHER_IDENTITY, None));
-    }
-    if full && let Some((_, evicted)) = kept.pop_last() {
-        let cell = series.remove(&evicted).expect("every bounded series has a cell");
-        series.entry(other.to_series()).or_insert(Cell::new(OTHER_IDENTITY, None)).merge(&cell);
-    }
-    let new = key.to_series();
-    kept.insert((hash, new.clone()));
-    series.entry(new).or_insert(Cell::new(hash, None))
-}
-
-/// "other", for the digest alone.
-const OTHER_IDENTITY: u64 = 0x6f_7468_6572;
-
-fn of_group<'b>(bounded: &'b mut Bounded, tenant: &str, group: &str) -> &'b mut BTreeSet<(u64, Series)> {
-    if !bounded.contains_key(tenant) {
-        bounded.insert(tenant.into(), BTreeMap::new());
-    }
-    let groups = bounded.get_mut(tenant).expect("inserted above");
-    if !groups.contains_key(group) {
-        groups.insert(group.into(), BTreeSet::new());
-    }
-    groups.get_mut(group).expect("inserted above")
-}
-
-fn identity(bundle: &Compiled, service: &str, route: Option<&str>, version: Option<&str>) -> u64 {
-    bundle.settings.series_key.hash(&[Some(service), route, version])
-}
-
-fn delta(pane: EventTime, head: &BatchHead<'_>, bundle: &Compiled, series: &Series, cell: &Cell) -> Delta {
-    let labels = [("route", &series.route), ("version", &series.version)];
-    let labels = labels.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.as_ref()?.to_string())));
-    let declared = bundle.slis_of(&series.service).is_some();
-    let is_other = series.route.as_deref() == Some(OTHER) && series.version.as_deref() == Some(OTHER);
-    let bounded = series.sli == 0 && !is_other;
+    let labels = names.into_iter().zip(&series.labels.0);
+    let keeps = plan.keeps(series.sli);
     Delta {
         r#type: FactType::Delta,
-        tenant: series.tenant.to_string(),
-        service: series.service.to_string(),
-        sli: match series.sli {
-            0 => GOLDEN.to_owned(),
-            index => bundle.slis[usize::from(index) - 1].name.clone(),
-        },
-        labels: labels.collect(),
-        group: if declared { series.service.to_string() } else { String::new() },
-        series_hash: bounded.then(|| format!("{:016x}", cell.identity)),
-        series_max: bounded.then_some(bundle.settings.series_max),
+        tenant: tenant.to_string(),
+        service: service.to_string(),
+        sli: sli.map_or(plan.golden.name, |sli| &sli.name).to_owned(),
+        labels: labels.filter_map(|(name, value)| Some((name, value.as_ref()?.to_string()))).collect(),
+        group: if declared { service.to_string() } else { String::new() },
+        series_hash: place.bounded.then(|| format!("{:016x}", cell.identity)),
+        series_max: place.bounded.then_some(bundle.settings.series_max),
         pane,
         pane_us: head.pane_us,
         source: head.source.to_owned(),
@@ -287,8 +210,9 @@ fn delta(pane: EventTime, head: &BatchHead<'_>, bundle: &Compiled, series: &Seri
         good: cell.good,
         failed: cell.failed,
         unjudged: cell.unjudged,
-        le: cell.le(),
+        le: cell.le(keeps),
         latency: cell.latency(),
+        values: cell.values(),
         newest: cell.newest.unwrap_or(pane),
         exemplars: cell.exemplars(),
     }
@@ -306,4 +230,9 @@ fn too_large(delta: &Delta) -> DeadLetter {
         value: None,
     };
     DeadLetter::new(Rejection::new(Reason::OutputTooLarge, message), origin)
+}
+
+/// Whether a label value stands for what the bound folded away.
+pub(crate) fn is_other(labels: &[Option<Box<str>>]) -> bool {
+    !labels.is_empty() && labels.iter().all(|label| label.as_deref() == Some(OTHER))
 }

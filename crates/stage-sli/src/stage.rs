@@ -1,17 +1,21 @@
 //! The stage as the worker holds it: definitions, and what the state topic knows of earlier ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use streamgauge_decode::AvroSchemas;
+use streamgauge_definitions::{Bundle, DataSource, Format, WriterSchema, duration_text};
 use streamgauge_events::topics;
 use streamgauge_stage::outbox::OUTPUT_BYTES_MAX;
 use streamgauge_stage::{Halt, Output, Placement, Stage, TimeSettings};
 
-use crate::bundle::{Bundle, Bundles};
-use crate::cells::SliCells;
+use crate::cells::{Input, SliCells};
+use crate::plan::{Bundles, Compiled};
 
 pub struct SliStage {
     inputs: Vec<String>,
+    /// What the definitions call each input, and what it holds.
+    sources: Vec<(String, DataSource)>,
     time: TimeSettings,
     hash: String,
     json: Vec<u8>,
@@ -23,18 +27,71 @@ pub struct SliStage {
 const KEY_PREFIX: &str = "bundle/";
 
 impl SliStage {
-    /// Reads `requests` from a topic of any name.
+    /// Reads the topics of the definitions, and `requests`, which is called `input` on the bus.
     pub fn new(input: impl Into<String>, time: TimeSettings, bundle: &Bundle) -> Result<Self, Halt> {
-        let compiled = bundle.compile().map_err(Halt::Definitions)?;
+        let compiled = Compiled::of(bundle).map_err(Halt::Definitions)?;
+        check_slices(bundle, time)?;
         let hash = compiled.hash.clone();
         let json = bundle.to_json();
         if json.len() > OUTPUT_BYTES_MAX {
             let message = format!("{} bytes together, {} fit into a record", json.len(), OUTPUT_BYTES_MAX);
             return Err(Halt::Definitions(message));
         }
+        let mut inputs = vec![input.into()];
+        let mut names = vec![topics::REQUESTS.to_owned()];
+        for topic in bundle.definitions.topics() {
+            if topic != topics::REQUESTS {
+                if inputs.contains(&topic) {
+                    let message = format!("topic {topic} stands for requests, and definitions describe it too");
+                    return Err(Halt::Definitions(message));
+                }
+                names.push(topic.clone());
+                inputs.push(topic);
+            }
+        }
+        let source = |name: String| {
+            let source = bundle.definitions.source(&name);
+            source.map(|source| (name.clone(), source)).ok_or(Halt::Definitions(format!("no source for {name}")))
+        };
+        let sources = names.into_iter().map(source).collect::<Result<_, _>>()?;
         let bundles = Bundles::from([(hash.clone(), Arc::new(compiled))]);
-        Ok(Self { inputs: vec![input.into()], time, hash, json, bundles, saved: BTreeSet::new() })
+        Ok(Self { inputs, sources, time, hash, json, bundles, saved: BTreeSet::new() })
     }
+
+    /// Writer schemas of every known bundle; where two bundles disagree about an id, the one started with is right.
+    fn schemas(&self, topic: &str, source: &DataSource) -> Option<AvroSchemas> {
+        let Format::Avro { framing, .. } = &source.format else { return None };
+        let mut by_id: BTreeMap<u32, String> = BTreeMap::new();
+        let mut others: BTreeSet<String> = BTreeSet::new();
+        let earlier = self.bundles.iter().filter(|(hash, _)| **hash != self.hash).map(|(_, bundle)| bundle);
+        for bundle in earlier.chain([&self.bundles[&self.hash]]) {
+            let Some(DataSource { format: Format::Avro { schemas, .. }, .. }) = bundle.sources.get(topic) else {
+                continue;
+            };
+            for WriterSchema { id, schema } in schemas {
+                match id {
+                    Some(id) => drop(by_id.insert(*id, schema.clone())),
+                    None => drop(others.insert(schema.clone())),
+                }
+            }
+        }
+        let mut all: Vec<(Option<u32>, &str)> = by_id.iter().map(|(id, schema)| (Some(*id), schema.as_str())).collect();
+        all.extend(others.iter().map(|schema| (None, schema.as_str())));
+        let union = AvroSchemas::new(source.event, *framing, &all);
+        Some(union.expect("each schema was accepted by itself when its bundle was compiled"))
+    }
+}
+
+/// A slice holds whole panes.
+fn check_slices(bundle: &Bundle, time: TimeSettings) -> Result<(), Halt> {
+    for (name, sli) in &bundle.definitions.slis {
+        if let Some(slice) = sli.good.slice().filter(|slice| slice.length_us % time.pane_us != 0) {
+            let (slice, pane) = (duration_text(slice.length_us), duration_text(time.pane_us));
+            let message = format!("SLI {name}: a slice of {slice} is not a multiple of the pane, which is {pane}");
+            return Err(Halt::Definitions(message));
+        }
+    }
+    Ok(())
 }
 
 impl Stage for SliStage {
@@ -60,7 +117,7 @@ impl Stage for SliStage {
         if self.bundles.contains_key(hash) {
             return;
         }
-        let bundle = serde_json::from_slice::<Bundle>(value).ok().and_then(|bundle| bundle.compile().ok());
+        let bundle = serde_json::from_slice::<Bundle>(value).ok().and_then(|bundle| Compiled::of(&bundle).ok());
         if let Some(compiled) = bundle.filter(|compiled| compiled.hash == hash) {
             self.bundles.insert(hash.to_owned(), Arc::new(compiled));
         }
@@ -78,7 +135,10 @@ impl Stage for SliStage {
         }]
     }
 
-    fn cells(&self) -> SliCells {
-        SliCells::new(self.bundles.clone())
+    fn cells(&self, topic: u16) -> SliCells {
+        let (name, source) = &self.sources[usize::from(topic)];
+        let schemas = self.schemas(name, source);
+        let input = Input { topic: name.clone(), source: source.clone(), schemas };
+        SliCells::new(input, self.time.pane_us, self.bundles.clone())
     }
 }

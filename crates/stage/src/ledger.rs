@@ -21,10 +21,10 @@ use crate::settings::TimeSettings;
 pub trait Cells {
     type Event<'a>;
 
-    fn decode<'a>(&self, value: &'a [u8]) -> Result<(EventTime, Self::Event<'a>), Rejection>;
+    fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(EventTime, Self::Event<'a>), Rejection>;
 
-    /// Adds an event to the cells of the pane that starts at `pane`.
-    fn fold(&mut self, pane: EventTime, event: Self::Event<'_>);
+    /// Adds the event at `offset` to the cells of the pane that starts at `pane`.
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: Self::Event<'_>);
 
     /// Number of live cells.
     fn live(&self) -> usize;
@@ -38,8 +38,17 @@ pub trait Cells {
     /// Forgets the cells of one pane.
     fn forget(&mut self, pane: EventTime);
 
-    /// The definitions by the pane from which they apply, ascending. An unknown hash comes back as the error.
-    fn activate(&mut self, activations: &[Activation]) -> Result<(), String>;
+    /// The definitions by the pane from which they apply, ascending.
+    fn activate(&mut self, activations: &[Activation]) -> Result<(), Unusable>;
+}
+
+/// Why definitions that were active before can't be activated again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// Nobody knows what this hash stands for.
+    Unknown { hash: String },
+    /// They read the topic in another way than those that this worker was started with.
+    ReadAnotherWay { hash: String, before: String, now: String },
 }
 
 /// What every record of a batch says of itself.
@@ -169,7 +178,16 @@ impl<C: Cells> Ledger<C> {
         (self.generation, self.batch, self.from) = (committed.g, committed.k, committed.t);
         (self.lost, self.lost_events) = (committed.l.clone(), committed.le);
         self.activations = self.activations_after(opening.bundle, &committed)?;
-        self.activate()?;
+        if let Err(halt) = self.activate() {
+            if !opening.new_generation {
+                return Err(halt);
+            }
+            self.activations = vec![Activation { start: EventTime::BEFORE_ALL, hash: opening.bundle.to_owned() }];
+            self.activate()?;
+            self.start = opening.offset.max(opening.log_start);
+            self.begin_generation(&committed, self.start);
+            return Ok(());
+        }
         if committed.p != self.time.fingerprint() {
             if !opening.new_generation {
                 return Err(Halt::TimeSettingsChanged {
@@ -230,10 +248,12 @@ impl<C: Cells> Ledger<C> {
     }
 
     fn activate(&mut self) -> Result<(), Halt> {
-        self.cells.activate(&self.activations).map_err(|hash| Halt::BundleUnknown {
-            source_topic: self.source.clone(),
-            partition: self.partition,
-            hash,
+        let (source_topic, partition) = (self.source.clone(), self.partition);
+        self.cells.activate(&self.activations).map_err(|unusable| match unusable {
+            Unusable::Unknown { hash } => Halt::BundleUnknown { source_topic, partition, hash },
+            Unusable::ReadAnotherWay { hash, before, now } => {
+                Halt::SourceChanged { source_topic, partition, hash, before, now }
+            }
         })
     }
 
@@ -284,7 +304,7 @@ impl<C: Cells> Ledger<C> {
         let (watermark, newest) = (self.watermark, self.newest);
         let head = self.panes.entry(pane).or_insert(Pane { first: record.offset, watermark, newest, events: 0 });
         head.events += 1;
-        self.cells.fold(pane, event);
+        self.cells.fold(pane, record.offset, event);
 
         self.newest = newest.max(ts);
         self.watermark = watermark.max(ts.minus_us(self.time.max_out_of_orderness_us));

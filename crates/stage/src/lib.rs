@@ -10,7 +10,7 @@ pub mod outbox;
 pub mod settings;
 pub mod worker;
 
-pub use ledger::{BatchHead, Cells, Ledger};
+pub use ledger::{BatchHead, Cells, Ledger, Unusable};
 pub use log::{Committed, Delivery, Log, LogError, Polled, Position, Record, Source};
 pub use metadata::{Activation, CommitMetadata};
 pub use outbox::{Outbox, Output, Placement};
@@ -52,6 +52,11 @@ pub enum Halt {
          until {until} (event time, microseconds), or restart with --new-generation"
     )]
     TooManyBundles { source_topic: String, partition: i32, max: usize, until: i64 },
+    #[error(
+        "{source_topic}/{partition}: definitions {hash} read it as {before}, now it is to be read as {now}. Records of both kinds \
+         may be open. Give the new kind a topic of its own, or restart with --new-generation"
+    )]
+    SourceChanged { source_topic: String, partition: i32, hash: String, before: String, now: String },
     #[error("the definitions can't be used: {0}")]
     Definitions(String),
 }

@@ -54,7 +54,8 @@ pub trait Stage {
     /// What the state topic must hold before a fact may cite it, and does not yet.
     fn unsaved(&self) -> Vec<Output>;
 
-    fn cells(&self) -> Self::Cells;
+    /// Fresh cells for a partition of the input topic of that index.
+    fn cells(&self, topic: u16) -> Self::Cells;
 }
 
 /// Commits are tried this often before the transaction is given up.
@@ -355,7 +356,7 @@ impl<L: Log, S: Stage> Worker<L, S> {
             bundle: self.stage.bundle(),
             time: self.stage.time(),
         };
-        let ledger = Ledger::open(&opening, self.stage.cells())?;
+        let ledger = Ledger::open(&opening, self.stage.cells(committed.source.topic))?;
         let owned = Owned {
             source: committed.source,
             position: ledger.start(),

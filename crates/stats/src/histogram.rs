@@ -1,4 +1,5 @@
-//! Latency histograms with two significant digits from 1 us to 1 h, always in the same layout.
+//! Histograms of integers with two significant digits, always in the same layout: latencies from 1 us to 1 h, values in
+//! millionths.
 //!
 //! The layout is HdrHistogram's: 256 sub-buckets; values under 256 are exact; from there a bucket spans at most 1/128 of
 //! its value. Because the layout never changes (no auto-resize), equal counts mean equal bytes, and adding is adding
@@ -6,15 +7,19 @@
 
 use std::collections::BTreeMap;
 
-/// Counters of the layout: 25 doublings of 128 sub-buckets, and the first 128.
+/// Counters up to [`VALUE_MAX`]: 25 doublings of 128 sub-buckets, and the first 128.
 pub const COUNTERS: usize = 3328;
-/// One hour. Larger values are counted as overflow, outside of the counters.
+/// One hour. Longer latencies are counted as overflow, outside of the counters.
 pub const VALUE_MAX: u64 = 3_600_000_000;
+/// 2^45: no value that is recorded is larger.
+pub const RECORDED_MAX: u64 = 1 << 45;
+/// Counters up to [`RECORDED_MAX`].
+const COUNTERS_MAX: usize = 4993;
 
-/// The counter that `value` belongs to. `value` must not exceed [`VALUE_MAX`].
+/// The counter that `value` belongs to. `value` must not exceed [`RECORDED_MAX`].
 #[inline]
 pub fn index_of(value: u64) -> usize {
-    debug_assert!(value <= VALUE_MAX);
+    debug_assert!(value <= RECORDED_MAX);
     let shift = (64 - (value | 0xff).leading_zeros()) - 8;
     ((shift as usize) << 7) + (value >> shift) as usize
 }
@@ -51,7 +56,7 @@ pub struct OpenHistogram {
 enum Counts {
     /// Ascending by index.
     Sparse(Vec<(u16, u32)>),
-    Dense(Box<[u32]>),
+    Dense(Vec<u32>),
 }
 
 impl Default for Counts {
@@ -64,7 +69,7 @@ impl Default for Counts {
 const SPARSE_MAX: usize = 64;
 
 impl OpenHistogram {
-    /// Counts a value of at most [`VALUE_MAX`].
+    /// Counts a value of at most [`RECORDED_MAX`].
     #[inline]
     pub fn record(&mut self, value: u64) {
         self.add(index_of(value) as u16, 1);
@@ -73,7 +78,12 @@ impl OpenHistogram {
     #[inline]
     fn add(&mut self, index: u16, count: u32) {
         let counter = match &mut self.counts {
-            Counts::Dense(counters) => &mut counters[usize::from(index)],
+            Counts::Dense(counters) => {
+                if counters.len() <= usize::from(index) {
+                    counters.resize(COUNTERS_MAX, 0);
+                }
+                &mut counters[usize::from(index)]
+            }
             Counts::Sparse(entries) => match entries.binary_search_by_key(&index, |entry| entry.0) {
                 Ok(at) => &mut entries[at].1,
                 Err(at) if entries.len() < SPARSE_MAX => {
@@ -81,7 +91,8 @@ impl OpenHistogram {
                     return;
                 }
                 Err(_) => {
-                    let mut counters = vec![0; COUNTERS].into_boxed_slice();
+                    let largest = entries.last().map_or(index, |last| last.0.max(index));
+                    let mut counters = vec![0; if usize::from(largest) < COUNTERS { COUNTERS } else { COUNTERS_MAX }];
                     for (index, count) in entries {
                         counters[usize::from(*index)] = *count;
                     }
@@ -198,7 +209,7 @@ impl Histogram {
             let distance = take_varint(&mut rest)?;
             let count = take_varint(&mut rest)?;
             index = index.checked_add(distance).ok_or(HistogramError::BadIndex)?;
-            if index >= COUNTERS as u64 || (distance == 0 && !histogram.counts.is_empty()) {
+            if index >= COUNTERS_MAX as u64 || (distance == 0 && !histogram.counts.is_empty()) {
                 return Err(HistogramError::BadIndex);
             }
             if count == 0 {
@@ -267,6 +278,25 @@ mod tests {
     fn counters_follow_each_other_without_gaps() {
         for index in 1..COUNTERS {
             assert_eq!(lower_edge(index), upper_edge(index - 1) + 1, "counter {index}");
+        }
+    }
+
+    #[test]
+    fn values_far_above_an_hour_have_counters_of_their_own() {
+        assert_eq!(index_of(RECORDED_MAX) + 1, COUNTERS_MAX);
+        let values: Vec<u64> = (0..45).flat_map(|power| [1 << power, (1 << power) + 1, 3 << power >> 1]).collect();
+        for start in [0, 100] {
+            // Beginning with small and with large values, since the array grows in between.
+            let order: Vec<u64> = values[start..].iter().chain(&values[..start]).copied().chain([RECORDED_MAX]).collect();
+            let closed = histogram_of(&order).close();
+            assert_eq!(closed.total(), order.len() as u64);
+            assert_eq!(Histogram::decode(&closed.encode()), Ok(closed.clone()));
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            let expected: Vec<usize> = sorted.iter().map(|value| index_of(*value)).collect();
+            let found: Vec<usize> =
+                closed.counts().flat_map(|(index, count)| vec![index.into(); count as usize]).collect();
+            assert_eq!(found, expected);
         }
     }
 
