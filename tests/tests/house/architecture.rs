@@ -9,14 +9,15 @@ use streamgauge_events::topics;
 use crate::tree;
 
 /// What a crate may use of this workspace, layer by layer. Test and bench packages may use everything.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     // ground
     ("events", &[]),
     ("stats", &[]),
+    ("predicate", &["events"]),
     // contract
     ("stage", &["events", "stats"]),
     // stages
-    ("stage-sli", &["events", "stats", "stage"]),
+    ("stage-sli", &["events", "stats", "predicate", "stage"]),
     // reading results, inventing and mapping input
     ("windows", &["events", "stats"]),
     ("synthetic", &["events"]),
@@ -24,11 +25,25 @@ const LAYERS: [(&str, &[&str]); 10] = [
     // shell
     ("memory-log", &["events", "stage"]),
     ("kafka", &["events", "stage"]),
-    ("", &["events", "stats", "stage", "stage-sli", "windows", "synthetic", "mapping", "memory-log", "kafka"]),
+    (
+        "",
+        &[
+            "events",
+            "stats",
+            "predicate",
+            "stage",
+            "stage-sli",
+            "windows",
+            "synthetic",
+            "mapping",
+            "memory-log",
+            "kafka",
+        ],
+    ),
 ];
 
 /// A function of its input: no Kafka, no HTTP, no files, no clock, no threads, no randomness of the machine's.
-const PURE: [&str; 7] = ["events", "stats", "stage", "stage-sli", "windows", "synthetic", "memory-log"];
+const PURE: [&str; 8] = ["events", "stats", "predicate", "stage", "stage-sli", "windows", "synthetic", "memory-log"];
 
 /// Crates by which something pure would reach the world.
 const WORLDLY: [&str; 12] = [
