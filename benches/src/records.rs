@@ -1,10 +1,11 @@
 //! Records to feed, and the stage's ledger to feed them to, without a broker.
 
 use anyhow::Context as _;
+use streamgauge_definitions::Bundle;
 use streamgauge_events::{EventTime, topics};
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
-use streamgauge_stage_sli::{Bundle, SliCells, SliStage};
+use streamgauge_stage_sli::{SliCells, SliStage};
 use streamgauge_synthetic::{Generated, Generator, Scenario, Until};
 
 /// The same records in every run.
@@ -78,7 +79,7 @@ impl Folding {
             bundle: stage.bundle(),
             time,
         };
-        Ok(Self { ledger: Ledger::open(&opening, stage.cells())?, outbox: Outbox::default(), offset: 0 })
+        Ok(Self { ledger: Ledger::open(&opening, stage.cells(0))?, outbox: Outbox::default(), offset: 0 })
     }
 
     /// The next record of the partition, appended at `at_us`.

@@ -230,7 +230,7 @@ impl Totals {
             }
             self.merge_latency(&Latency::of(latency_us));
         }
-        if let (true, Some(trace_id)) = (failed, text_of(event, "trace_id")) {
+        if let (Some(false), Some(trace_id)) = (judged.good, text_of(event, "trace_id")) {
             self.exemplars.insert((keyed_hash(&[Some(trace_id)]), trace_id.to_owned()));
             self.keep_exemplars();
         }

@@ -9,7 +9,7 @@ use streamgauge_events::{EventTime, Offset, Rejection, topics};
 use streamgauge_memory_log::{Broker, GroupOffset, MemoryLog};
 use streamgauge_stage::{
     Activation, BatchHead, Cells, CommitMetadata, Committed, Delivery, Log, LogError, Outbox, Output, Polled, Position,
-    Source, Stage, TimeSettings,
+    Source, Stage, TimeSettings, Unusable,
 };
 use streamgauge_stage_sli::{SliCells, SliStage};
 use streamgauge_tests::sim::{self, Schedule, Sound, Subject, world::GROUP};
@@ -292,8 +292,8 @@ impl Stage for BrokenStage {
         self.inner.unsaved()
     }
 
-    fn cells(&self) -> BrokenCells {
-        let (inner, late_cells_again) = (self.inner.cells(), self.late_cells_again);
+    fn cells(&self, topic: u16) -> BrokenCells {
+        let (inner, late_cells_again) = (self.inner.cells(topic), self.late_cells_again);
         BrokenCells { inner, late_cells_again, newest: EventTime::BEFORE_ALL, left: Vec::new() }
     }
 }
@@ -309,13 +309,13 @@ struct BrokenCells {
 impl Cells for BrokenCells {
     type Event<'a> = <SliCells as Cells>::Event<'a>;
 
-    fn decode<'a>(&self, value: &'a [u8]) -> Result<(EventTime, Self::Event<'a>), Rejection> {
+    fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(EventTime, Self::Event<'a>), Rejection> {
         self.inner.decode(value)
     }
 
-    fn fold(&mut self, pane: EventTime, event: Self::Event<'_>) {
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: Self::Event<'_>) {
         self.newest = self.newest.max(pane);
-        self.inner.fold(pane, event);
+        self.inner.fold(pane, offset, event);
     }
 
     fn live(&self) -> usize {
@@ -342,7 +342,7 @@ impl Cells for BrokenCells {
         }
     }
 
-    fn activate(&mut self, activations: &[Activation]) -> Result<(), String> {
+    fn activate(&mut self, activations: &[Activation]) -> Result<(), Unusable> {
         self.inner.activate(activations)
     }
 }

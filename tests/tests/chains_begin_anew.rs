@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+use streamgauge_definitions::Bundle;
 use streamgauge_events::{EventTime, Fact, Frontier, Offset, topics};
 use streamgauge_memory_log::{Broker, ClientConfig, GroupOffset, MemoryLog};
 use streamgauge_stage::settings::StartAt;
 use streamgauge_stage::{CommitMetadata, Exit, Halt, TimeSettings, Worker, WorkerSettings};
-use streamgauge_stage_sli::{Bundle, SliStage};
+use streamgauge_stage_sli::SliStage;
 
 const SECOND: i64 = 1_000_000;
 const START: EventTime = EventTime(1_000 * SECOND);

@@ -17,12 +17,13 @@ use serde::{Deserialize, Serialize};
 use streamgauge_benches::kafka::{consumer_config, ends, fill, make_input, make_outputs};
 use streamgauge_benches::process::{Circumstances, Cpu, Spread, Stopwatch, now_us};
 use streamgauge_benches::records::{SEED, STEADY_EVENTS_PER_SEC, steady};
+use streamgauge_definitions::Bundle;
 use streamgauge_events::{EventTime, Request};
 use streamgauge_kafka::batch::{BatchConsumer, Fetched};
 use streamgauge_kafka::source::BATCH_RECORDS_MAX;
 use streamgauge_kafka::{ClientSettings, KafkaLog, KafkaSettings};
 use streamgauge_stage::{TimeSettings, Worker, WorkerSettings};
-use streamgauge_stage_sli::{Bundle, SliStage};
+use streamgauge_stage_sli::SliStage;
 use streamgauge_synthetic::{Generator, Until};
 
 /// CPU and throughput of the sli stage on real Kafka, beside consumers that do less

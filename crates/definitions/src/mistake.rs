@@ -79,7 +79,13 @@ impl<'n> Map<'n> {
             let again = entries[..index].iter().any(|(other, _)| other.text() == key.text());
             if again {
                 let shown = key.shown();
-                reader.mistake(key.place, path, &format!("the key {shown} again"), "each key once", "Remove one of them.");
+                reader.mistake(
+                    key.place,
+                    path,
+                    &format!("the key {shown} again"),
+                    "each key once",
+                    "Remove one of them.",
+                );
             }
         }
         let entries = entries.iter().map(|(key, value)| (key, value)).collect();
@@ -110,17 +116,6 @@ impl<'n> Map<'n> {
     pub fn text(&mut self, reader: &mut Reader<'_>, key: &str, what: &str) -> Option<&'n str> {
         let node = self.take(key)?;
         text_of(reader, node, &self.path_of(key), what)
-    }
-
-    pub fn need_text(&mut self, reader: &mut Reader<'_>, key: &str, what: &str) -> Option<&'n str> {
-        let node = self.need(reader, key, what)?;
-        text_of(reader, node, &self.path_of(key), what)
-    }
-
-    pub fn map(&mut self, reader: &mut Reader<'_>, key: &str) -> Option<Map<'n>> {
-        let node = self.take(key)?;
-        let path = self.path_of(key);
-        Map::of(reader, node, &path)
     }
 
     pub fn need_map(&mut self, reader: &mut Reader<'_>, key: &str, what: &str) -> Option<Map<'n>> {

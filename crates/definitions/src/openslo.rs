@@ -46,6 +46,14 @@ impl Definitions {
     }
 }
 
+impl Definitions {
+    /// One text that names no schema files.
+    pub fn of_text(file: &str, text: &str) -> Result<Self, Vec<Mistake>> {
+        let no_files = |_: &str, _: &str| Err("there are no files beside this text".to_owned());
+        Self::read([(file, text)], &no_files)
+    }
+}
+
 struct Reading<'r> {
     definitions: Definitions,
     mistakes: Vec<Mistake>,
@@ -71,12 +79,11 @@ impl Reading<'_> {
         let Self { definitions, mistakes, .. } = self;
         let mut reader = Reader { file, document: String::new(), mistakes };
         let Some(mut map) = Map::of(&mut reader, &node, "") else { return };
-        let Some((kind, name)) = head(&mut reader, &mut map) else { return };
+        let Some(Head { kind, name, display_name }) = head(&mut reader, &mut map) else { return };
         match kind.as_str() {
             "Service" => {
-                let before = definitions.services.get(&name).is_some();
-                let service = service(&mut reader, map);
-                if before {
+                let service = service(&mut reader, map, display_name);
+                if definitions.services.contains_key(&name) {
                     twice(&mut reader, node.place);
                 } else if let Some(service) = service {
                     definitions.services.insert(name, service);
@@ -128,11 +135,23 @@ impl Reading<'_> {
 
 fn twice(reader: &mut Reader<'_>, place: Place) {
     let document = reader.document.clone();
-    reader.mistake(place, "metadata.name", &format!("`{document}` again"), "a name of its own", "Rename or remove one.");
+    reader.mistake(
+        place,
+        "metadata.name",
+        &format!("`{document}` again"),
+        "a name of its own",
+        "Rename or remove one.",
+    );
 }
 
-/// Kind and name, with `reader` naming the document from then on.
-fn head(reader: &mut Reader<'_>, map: &mut Map<'_>) -> Option<(String, String)> {
+struct Head {
+    kind: String,
+    name: String,
+    display_name: Option<String>,
+}
+
+/// What every document begins with; `reader` names the document from then on.
+fn head(reader: &mut Reader<'_>, map: &mut Map<'_>) -> Option<Head> {
     let version = map.need(reader, "apiVersion", &format!("`{API_VERSION}`"));
     if let Some(node) = version.filter(|node| node.text() != Some(API_VERSION)) {
         reader.wrong(node, "apiVersion", &format!("`{API_VERSION}`"), "Other versions of OpenSLO are not supported.");
@@ -144,12 +163,10 @@ fn head(reader: &mut Reader<'_>, map: &mut Map<'_>) -> Option<(String, String)> 
         reader.wrong(node, "kind", kinds, "Remove the document, or keep it where streamgauge does not read it.");
     }
     let metadata = map.need_map(reader, "metadata", "a block with the name");
+    let mut display_name = None;
     let name = metadata.and_then(|mut metadata| {
         let node = metadata.need(reader, "name", "a name");
-        let display_name = metadata.take("displayName");
-        if let Some(node) = display_name {
-            text_of(reader, node, "metadata.displayName", "a text");
-        }
+        display_name = metadata.text(reader, "displayName", "a text").map(str::to_owned);
         metadata.take("labels");
         metadata.take("annotations");
         metadata.finish(reader, &["name", "displayName", "labels", "annotations"]);
@@ -157,7 +174,7 @@ fn head(reader: &mut Reader<'_>, map: &mut Map<'_>) -> Option<(String, String)> 
     });
     let (kind, name) = (kind?.to_owned(), name?);
     reader.document = format!("{kind}/{name}");
-    Some((kind, name))
+    Some(Head { kind, name, display_name })
 }
 
 fn checked_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
@@ -167,25 +184,21 @@ fn checked_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         reader.wrong(node, "metadata.name", "a name of its own", remedy);
         return None;
     }
-    if name.len() > 128 || name.starts_with("__") {
+    if name.is_empty() || name.len() > 128 || name.starts_with("__") {
         reader.wrong(node, "metadata.name", "1 to 128 bytes that don't begin with __", "Choose a shorter name.");
         return None;
     }
     Some(name.to_owned())
 }
 
-fn display_name(node: Option<&Node>) -> Option<String> {
-    node.and_then(Node::text).map(str::to_owned)
-}
-
 // ---- Service
 
-fn service(reader: &mut Reader<'_>, mut map: Map<'_>) -> Option<Service> {
+fn service(reader: &mut Reader<'_>, mut map: Map<'_>, display_name: Option<String>) -> Option<Service> {
     let mut spec = map.need_map(reader, "spec", "a block of keys; `{}` if there is nothing to say")?;
     let description = spec.text(reader, "description", "a text").map(str::to_owned);
     spec.finish(reader, &["description"]);
     map.finish(reader, &["apiVersion", "kind", "metadata", "spec"]);
-    Some(Service { display_name: None, description })
+    Some(Service { display_name, description })
 }
 
 // ---- DataSource
@@ -219,7 +232,12 @@ fn source(
     let event = details.need(reader, "event", &format!("one of {kinds}")).and_then(|node| {
         let kind = Kind::ALL.into_iter().find(|kind| node.text() == Some(kind.as_str()));
         if kind.is_none() {
-            reader.wrong(node, &format!("{path}.event"), &format!("one of {kinds}"), "docs/formats.md shows their fields.");
+            reader.wrong(
+                node,
+                &format!("{path}.event"),
+                &format!("one of {kinds}"),
+                "docs/formats.md shows their fields.",
+            );
         }
         kind
     });
@@ -311,7 +329,12 @@ fn writer_schemas(
         let id = map.take("id").and_then(|node| {
             let id = node.text().and_then(|text| text.parse::<u32>().ok());
             if id.is_none() {
-                reader.wrong(node, &format!("{path}.id"), "the registry's id, an integer", "Look it up in the registry.");
+                reader.wrong(
+                    node,
+                    &format!("{path}.id"),
+                    "the registry's id, an integer",
+                    "Look it up in the registry.",
+                );
             }
             id.map(|id| (id, node))
         });
@@ -327,15 +350,22 @@ fn writer_schemas(
             _ => {}
         }
         let text = match (map.take("file"), map.take("schema")) {
-            (Some(node), None) => text_of(reader, node, &format!("{path}.file"), "the name of a file").and_then(|name| {
-                schema_file(reader.file, name)
-                    .map_err(|cause| {
-                        let remedy = "The name counts from the directory of this file.";
-                        reader.wrong(node, &format!("{path}.file"), &format!("a file that can be read ({cause})"), remedy);
-                    })
-                    .ok()
-                    .map(|text| (text, node))
-            }),
+            (Some(node), None) => {
+                text_of(reader, node, &format!("{path}.file"), "the name of a file").and_then(|name| {
+                    schema_file(reader.file, name)
+                        .map_err(|cause| {
+                            let remedy = "The name counts from the directory of this file.";
+                            reader.wrong(
+                                node,
+                                &format!("{path}.file"),
+                                &format!("a file that can be read ({cause})"),
+                                remedy,
+                            );
+                        })
+                        .ok()
+                        .map(|text| (text, node))
+                })
+            }
             (None, Some(node)) => text_of(reader, node, &format!("{path}.schema"), "the text of a schema")
                 .map(|text| (text.to_owned(), node)),
             _ => {
@@ -351,7 +381,13 @@ fn writer_schemas(
             && let Err(error) = AvroSchemas::new(event, framing, &[(id, schema.as_str())])
         {
             let expected = format!("a schema that can be read as a {event}");
-            reader.mistake(node.place, &path, &format!("a schema that can't be used ({error})"), &expected, "docs/formats.md has the rules.");
+            reader.mistake(
+                node.place,
+                &path,
+                &format!("a schema that can't be used ({error})"),
+                &expected,
+                "docs/formats.md has the rules.",
+            );
         }
         // The same text with other blanks is another schema to a hash: keep the canonical one.
         let schema = serde_json::from_str::<serde_json::Value>(&schema).map_or(schema, |value| value.to_string());
@@ -399,7 +435,13 @@ fn sli(reader: &mut Reader<'_>, mut map: Map<'_>, definitions: &Definitions) -> 
         }
         _ => {
             let remedy = "Single events are judged by `ratioMetric`, slices of time by `thresholdMetric`.";
-            reader.mistake(place, "spec", "neither or both of `ratioMetric` and `thresholdMetric`", "one of them", remedy);
+            reader.mistake(
+                place,
+                "spec",
+                "neither or both of `ratioMetric` and `thresholdMetric`",
+                "one of them",
+                remedy,
+            );
             None
         }
     }
@@ -413,8 +455,7 @@ enum Form {
 }
 
 const COMMON: [&str; 4] = ["topic", "service", "filter", "groupBy"];
-const EVENTS: [&str; 6] =
-    ["good", "latencyThresholdUs", "failures", "thresholdsUs", "goodCount", "totalCount"];
+const EVENTS: [&str; 6] = ["good", "latencyThresholdUs", "failures", "thresholdsUs", "goodCount", "totalCount"];
 const SLICES: [&str; 7] = ["slice", "empty", "percentile", "mean", "traffic", "saturation", "freshness"];
 
 fn metric_source(reader: &mut Reader<'_>, mut source: Map<'_>, form: Form, definitions: &Definitions) -> Option<Sli> {
@@ -479,10 +520,13 @@ fn finish_spec(reader: &mut Reader<'_>, rest: Vec<(&Node, &Node)>, path: &str, f
         let name = key.text().unwrap_or_default();
         let known: Vec<&str> = COMMON.iter().chain(mine).copied().collect();
         let remedy = if others.contains(&name) {
-            format!("`{name}` belongs under `spec.{elsewhere}.…`, which judges {}.", match form {
-                Form::Ratio => "slices of time",
-                Form::Threshold => "single events",
-            })
+            format!(
+                "`{name}` belongs under `spec.{elsewhere}.…`, which judges {}.",
+                match form {
+                    Form::Ratio => "slices of time",
+                    Form::Threshold => "single events",
+                }
+            )
         } else {
             match crate::mistake::closest(name, known.iter().copied()) {
                 Some(meant) => format!("Did you mean `{meant}`?"),
@@ -631,11 +675,7 @@ fn event_measure(reader: &mut Reader<'_>, spec: &mut Map<'_>, kind: Option<Kind>
                 }
             });
             let thresholds_us = more_node.map_or(Some(Vec::new()), |node| thresholds(reader, node, &path));
-            Some(Measure::Latency {
-                threshold_us: threshold_us?,
-                failures: failures?,
-                thresholds_us: thresholds_us?,
-            })
+            Some(Measure::Latency { threshold_us: threshold_us?, failures: failures?, thresholds_us: thresholds_us? })
         }
         (None, None, true) => {
             let place = spec.place();
@@ -644,7 +684,13 @@ fn event_measure(reader: &mut Reader<'_>, spec: &mut Map<'_>, kind: Option<Kind>
                 let path = format!("{path}.{key}");
                 match node {
                     None => {
-                        reader.mistake(place, &path, "no such key", &format!("`{expected}`"), &format!("Add `{key}: {expected}`."));
+                        reader.mistake(
+                            place,
+                            &path,
+                            "no such key",
+                            &format!("`{expected}`"),
+                            &format!("Add `{key}: {expected}`."),
+                        );
                         fits = false;
                     }
                     Some(node) if node.text() != Some(expected) => {
@@ -666,18 +712,12 @@ fn event_measure(reader: &mut Reader<'_>, spec: &mut Map<'_>, kind: Option<Kind>
     }
 }
 
-fn only_of(
-    reader: &mut Reader<'_>,
-    node: &Node,
-    path: &str,
-    kind: Option<Kind>,
-    needed: Kind,
-    what: &str,
-) -> bool {
+fn only_of(reader: &mut Reader<'_>, node: &Node, path: &str, kind: Option<Kind>, needed: Kind, what: &str) -> bool {
     let fits = kind.is_none_or(|kind| kind == needed);
     if !fits {
         let found = kind.map_or("", Kind::as_str);
-        let expected = format!("a topic of {needed} events, since only those have {what}; this one holds {found} events");
+        let expected =
+            format!("a topic of {needed} events, since only those have {what}; this one holds {found} events");
         reader.wrong(node, path, &expected, "Measure another topic, or judge in another way.");
     }
     fits
@@ -699,7 +739,12 @@ fn thresholds(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Vec<u6
         return None;
     };
     if items.len() > THRESHOLDS_MAX {
-        reader.wrong(node, &path, &format!("at most {THRESHOLDS_MAX}"), "Other thresholds are answered by the histogram.");
+        reader.wrong(
+            node,
+            &path,
+            &format!("at most {THRESHOLDS_MAX}"),
+            "Other thresholds are answered by the histogram.",
+        );
         return None;
     }
     let values: Option<BTreeSet<u64>> =

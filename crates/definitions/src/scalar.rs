@@ -22,7 +22,12 @@ pub fn millionths(text: &str) -> Option<i64> {
 pub fn share(text: &str) -> Option<Share> {
     let (whole, places) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.len() > 1 || (whole.is_empty() && places.is_empty()) || places.len() > 9 || !digits(whole) || !digits(places) {
+    if whole.len() > 1
+        || (whole.is_empty() && places.is_empty())
+        || places.len() > 9
+        || !digits(whole)
+        || !digits(places)
+    {
         return None;
     }
     let denominator = 10_u64.pow(places.len() as u32);

@@ -238,10 +238,7 @@ mod tests {
         let (documents, error) = super::documents(text);
         assert!(error.is_none());
         let found: Vec<String> = documents.iter().map(shown).collect();
-        assert_eq!(
-            found,
-            ["{a@2:1=0.850@2:4 b@3:1=[x@3:5 y@3:8]}", "{c@6:1={d@6:9=1@6:12} e@7:1={d@6:9=1@6:12}}"]
-        );
+        assert_eq!(found, ["{a@2:1=0.850@2:4 b@3:1=[x@3:5 y@3:8]}", "{c@6:1={d@6:9=1@6:12} e@7:1={d@6:9=1@6:12}}"]);
     }
 
     #[test]

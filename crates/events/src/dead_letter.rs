@@ -22,7 +22,7 @@ pub const MESSAGE_BYTES_MAX: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Not UTF-8, not JSON, something behind the JSON, or nested too deep.
+    /// Not UTF-8, not JSON or Avro, something behind it, or nested too deep.
     Undecodable,
     /// A record without a value (a tombstone) where a value is needed.
     NoValue,
@@ -39,10 +39,12 @@ pub enum Reason {
     Unmapped,
     /// An output that would not fit into a record.
     OutputTooLarge,
+    /// Avro without the bytes that name its schema, or written by a schema that the configuration doesn't know.
+    UnknownSchema,
 }
 
 impl Reason {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Undecodable,
         Self::NoValue,
         Self::MissingField,
@@ -54,6 +56,7 @@ impl Reason {
         Self::TooLate,
         Self::Unmapped,
         Self::OutputTooLarge,
+        Self::UnknownSchema,
     ];
 
     /// The word in records, metrics and pages.
@@ -70,6 +73,7 @@ impl Reason {
             Self::TooLate => "too_late",
             Self::Unmapped => "unmapped",
             Self::OutputTooLarge => "output_too_large",
+            Self::UnknownSchema => "unknown_schema",
         }
     }
 }

@@ -371,6 +371,22 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// What is left of it for those who read only these fields. The fields that its kind requires always are.
+    #[must_use]
+    pub fn restricted(mut self, kind: Kind, fields: FieldSet) -> Self {
+        let kept = fields.union(kind.required().iter().copied().collect());
+        for field in kind.fields().iter().filter(|field| !kept.contains(**field)) {
+            match *field {
+                Field::Ts => {}
+                Field::Text(text) => self.texts[text as usize] = None,
+                Field::Number(number) => self.numbers[number as usize] = None,
+                Field::Ok => self.ok = None,
+                Field::Attributes => self.attributes = Attributes::None,
+            }
+        }
+        self
+    }
+
     /// What holds of every event of a kind, beyond the types and ranges of single fields.
     pub fn checked(self, kind: Kind) -> Result<Self, Rejection> {
         if let Some(missing) = kind.required().iter().find(|field| !self.has(**field)) {

@@ -11,6 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{EventTime, Offset};
 
+/// The SLIs that every event is counted in, one for each kind of event, without any definition.
+pub const GOLDEN: [&str; 3] = ["requests", "scores", "resources"];
+
 /// The label value, and the service, of what was folded at the bound of series.
 pub const OTHER: &str = "__other__";
 
@@ -50,6 +53,9 @@ pub struct Delta {
     pub service: String,
     pub sli: String,
     pub labels: BTreeMap<String, String>,
+    /// Names of labels that these events lack, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
     /// Whose bound this series counts in: its service's, or, for services that are not declared, that of the tenant
     /// (empty). Part of the record key, so that all series under one bound meet in one partition.
     pub group: String,

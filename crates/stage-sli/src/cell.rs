@@ -187,11 +187,8 @@ impl Spread {
         if other.count == 0 {
             return;
         }
-        (self.min, self.max) = if self.count == 0 {
-            (other.min, other.max)
-        } else {
-            (self.min.min(other.min), self.max.max(other.max))
-        };
+        (self.min, self.max) =
+            if self.count == 0 { (other.min, other.max) } else { (self.min.min(other.min), self.max.max(other.max)) };
         self.count += other.count;
         self.sum += other.sum;
         self.under += other.under;

@@ -168,19 +168,12 @@ impl Cells for SliCells {
 fn way_of(source: &DataSource) -> String {
     let format = match &source.format {
         Format::Json => "JSON".to_owned(),
-        Format::Avro { framing, .. } => format!("Avro ({framing})"),
+        Format::Avro { framing, .. } => format!("Avro ({framing:?})"),
     };
     format!("{} events in {format}", source.event)
 }
 
-fn delta(
-    pane: EventTime,
-    head: &BatchHead<'_>,
-    bundle: &Compiled,
-    plan: &Plan,
-    place: &Place,
-    cell: &Cell,
-) -> Delta {
+fn delta(pane: EventTime, head: &BatchHead<'_>, bundle: &Compiled, plan: &Plan, place: &Place, cell: &Cell) -> Delta {
     let Place { tenant, service, series, .. } = place;
     let declared = plan.slis_of(service).is_some();
     let sli = usize::from(series.sli).checked_sub(1).map(|index| &plan.slis[index]);
@@ -188,14 +181,15 @@ fn delta(
         None => plan.golden.labels.iter().map(|label| label.name().to_owned()).collect(),
         Some(sli) => sli.label_names().collect(),
     };
-    let labels = names.into_iter().zip(&series.labels.0);
+    let labels = || names.iter().zip(&series.labels.0);
     let keeps = plan.keeps(series.sli);
     Delta {
         r#type: FactType::Delta,
         tenant: tenant.to_string(),
         service: service.to_string(),
         sli: sli.map_or(plan.golden.name, |sli| &sli.name).to_owned(),
-        labels: labels.filter_map(|(name, value)| Some((name, value.as_ref()?.to_string()))).collect(),
+        labels: labels().filter_map(|(name, value)| Some((name.clone(), value.as_ref()?.to_string()))).collect(),
+        absent: labels().filter(|(_, value)| value.is_none()).map(|(name, _)| name.clone()).collect(),
         group: if declared { service.to_string() } else { String::new() },
         series_hash: place.bounded.then(|| format!("{:016x}", cell.identity)),
         series_max: place.bounded.then_some(bundle.settings.series_max),

@@ -180,18 +180,16 @@ impl PaneCells {
         let Self { plan, services, undeclared, .. } = self;
         let mut all = Vec::with_capacity(self.len);
         for (ServiceName { tenant, service }, ServiceCells { series, single, bounded }) in services {
-            let place = |series: Series, bounded| Place {
-                tenant: tenant.clone(),
-                service: service.clone(),
-                series,
-                bounded,
-            };
+            let place =
+                |series: Series, bounded| Place { tenant: tenant.clone(), service: service.clone(), series, bounded };
             let indices = plan.slis_of(&service);
             for (series, cell) in series {
                 let sli = usize::from(series.sli).checked_sub(1).map(|index| &plan.slis[index]);
                 let is_bounded = match indices {
                     None => !(is_other(&series.labels.0) && &*service == OTHER),
-                    Some(_) => !is_other(&series.labels.0) && !sli.is_some_and(|sli| sli.is_pinned(&series.labels.refs())),
+                    Some(_) => {
+                        !is_other(&series.labels.0) && !sli.is_some_and(|sli| sli.is_pinned(&series.labels.refs()))
+                    }
                 };
                 all.push((place(series, is_bounded), cell));
             }

@@ -68,7 +68,10 @@ pub(crate) struct Keeps {
 
 pub(crate) enum Judge {
     When(Predicate),
-    Latency { threshold_us: i64, failures: Failures },
+    Latency {
+        threshold_us: i64,
+        failures: Failures,
+    },
     /// Each event counts for so many.
     Counts,
     /// Every event that has one is used.
@@ -85,7 +88,10 @@ pub(crate) enum Verdict {
     /// The event lacks what it would take.
     Unjudged,
     /// So many of so many.
-    Counts { good: u64, total: u64 },
+    Counts {
+        good: u64,
+        total: u64,
+    },
 }
 
 impl Verdict {
@@ -143,8 +149,7 @@ impl Compiled {
 /// The schemas of a source, if its records are Avro.
 pub(crate) fn schemas(source: &DataSource) -> Result<Option<AvroSchemas>, String> {
     let Format::Avro { framing, schemas } = &source.format else { return Ok(None) };
-    let texts: Vec<(Option<u32>, &str)> =
-        schemas.iter().map(|schema| (schema.id, schema.schema.as_str())).collect();
+    let texts: Vec<(Option<u32>, &str)> = schemas.iter().map(|schema| (schema.id, schema.schema.as_str())).collect();
     let schemas = AvroSchemas::new(source.event, *framing, &texts);
     schemas.map(Some).map_err(|error| format!("source {}: {error}", source.name))
 }
@@ -277,14 +282,12 @@ impl PlannedSli {
         }
         match &self.judge {
             Judge::When(predicate) => Some(predicate.holds(event).map_or(Verdict::Unjudged, Verdict::of)),
-            Judge::Latency { threshold_us, failures } => {
-                match (event.failed(), event.number(NumberField::LatencyUs)) {
-                    (Some(true), _) if *failures == Failures::Exclude => None,
-                    (Some(true), _) => Some(Verdict::Bad),
-                    (_, None) => Some(Verdict::Unjudged),
-                    (_, Some(latency_us)) => Some(Verdict::of(latency_us <= *threshold_us)),
-                }
-            }
+            Judge::Latency { threshold_us, failures } => match (event.failed(), event.number(NumberField::LatencyUs)) {
+                (Some(true), _) if *failures == Failures::Exclude => None,
+                (Some(true), _) => Some(Verdict::Bad),
+                (_, None) => Some(Verdict::Unjudged),
+                (_, Some(latency_us)) => Some(Verdict::of(latency_us <= *threshold_us)),
+            },
             Judge::Counts => match (event.number(NumberField::Good), event.number(NumberField::Total)) {
                 (Some(good), Some(total)) => Some(Verdict::Counts { good: good as u64, total: total as u64 }),
                 // An event without counts has none that could be unjudged.

@@ -31,10 +31,6 @@ impl Labels {
         Self(labels.iter().map(|label| label.map(Into::into)).collect())
     }
 
-    pub fn all(count: usize, value: &str) -> Self {
-        Self(vec![Some(value.into()); count].into_boxed_slice())
-    }
-
     pub fn refs(&self) -> Vec<Option<&str>> {
         self.0.iter().map(Option::as_deref).collect()
     }

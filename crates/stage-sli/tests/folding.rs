@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
+use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
 use streamgauge_events::{DeadLetter, Delta, EventTime, Fact, Frontier, topics};
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
-use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SliStage};
+use streamgauge_stage_sli::SliStage;
 
 /// 2026-01-05T00:00:00Z, a Monday.
 const DAY_US: i64 = 1_767_571_200_000_000;
@@ -30,8 +31,7 @@ impl Case {
     fn play(&self, lines: &str) -> String {
         let time =
             TimeSettings { late_horizon_us: 3_600_000_000, cells_max: self.cells_max, ..TimeSettings::default() };
-        let mut definitions = Definitions::default();
-        definitions.add_file("test.yaml", self.definitions).expect("valid definitions");
+        let definitions = Definitions::of_text("test.yaml", self.definitions).expect("valid definitions");
         let settings = BundleSettings { series_max: self.series_max, ..BundleSettings::default() };
         let stage = SliStage::new("requests", time, &Bundle { settings, definitions }).expect("a stage");
         let opening = Opening {
@@ -46,7 +46,7 @@ impl Case {
             bundle: stage.bundle(),
             time,
         };
-        let mut ledger = Ledger::open(&opening, stage.cells()).expect("a fresh chain");
+        let mut ledger = Ledger::open(&opening, stage.cells(0)).expect("a fresh chain");
         let mut outbox = Outbox::default();
         let mut offset = 0;
         let mut newest = DAY_US;

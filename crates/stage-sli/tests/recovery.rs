@@ -1,12 +1,15 @@
 //! A partition taken over at any offset goes on as if nobody had left, whatever its labels say.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
+use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
+use streamgauge_definitions::{Failures, Measure, Service, Sli};
 use streamgauge_events::{EventTime, Fact, facts::OTHER, topics};
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::metadata::{ACTIVATIONS_MAX, LOST_MAX, METADATA_BYTES_MAX};
 use streamgauge_stage::{Activation, CommitMetadata, Ledger, Outbox, Output, Record, Source, Stage as _, TimeSettings};
-use streamgauge_stage_sli::definitions::{Failures, Good, Service, Sli};
-use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SliCells, SliStage};
+use streamgauge_stage_sli::{SliCells, SliStage};
 
 const SECOND: i64 = 1_000_000;
 
@@ -21,17 +24,24 @@ fn time(cells_max: usize) -> TimeSettings {
 /// Definitions 0 declare nothing; 1 and 2 declare services, and measure one of them in different ways.
 fn bundle(number: usize) -> Bundle {
     let services = [&[][..], &["a"], &["a", "b", "a/b"]][number];
-    let sli = |good| Sli { service: "a".to_owned(), filter: None, good };
+    let sli = |good| Sli {
+        service: "a".to_owned(),
+        topic: "requests".to_owned(),
+        filter: None,
+        group_by: BTreeMap::new(),
+        good,
+    };
     let slis = match number {
         0 => vec![],
-        1 => vec![("ok", sli(Good::When("status < 500".to_owned())))],
+        1 => vec![("ok", sli(Measure::When("status < 500".to_owned())))],
         _ => vec![
-            ("fast", sli(Good::Latency { threshold_us: 255, failures: Failures::Exclude })),
-            ("ok", sli(Good::When("ok || status == 0".to_owned()))),
+            ("fast", sli(Measure::Latency { threshold_us: 255, failures: Failures::Exclude, thresholds_us: vec![10] })),
+            ("ok", sli(Measure::When("ok || status == 0".to_owned()))),
         ],
     };
     let definitions = Definitions {
         services: services.iter().map(|name| ((*name).to_owned(), Service::default())).collect(),
+        sources: BTreeMap::new(),
         slis: slis.into_iter().map(|(name, sli)| (name.to_owned(), sli)).collect(),
     };
     Bundle { settings: BundleSettings { series_max: 2, ..BundleSettings::default() }, definitions }
@@ -60,7 +70,7 @@ fn open(stage: &SliStage, committed: Option<(i64, &CommitMetadata)>) -> Ledger<S
         bundle: stage.bundle(),
         time: stage.time(),
     };
-    Ledger::open(&opening, stage.cells()).expect("it can be followed")
+    Ledger::open(&opening, stage.cells(0)).expect("it can be followed")
 }
 
 #[derive(Clone, Debug)]

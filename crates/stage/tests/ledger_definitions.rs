@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use streamgauge_events::{EventTime, Offset, Reason, Rejection};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{Activation, BatchHead, Cells, CommitMetadata, Ledger, Outbox, Record, Source, TimeSettings};
+use streamgauge_stage::{
+    Activation, BatchHead, Cells, CommitMetadata, Ledger, Outbox, Record, Source, TimeSettings, Unusable,
+};
 
 const SECOND: i64 = 1_000_000;
 
@@ -18,13 +20,13 @@ struct Counter {
 impl Cells for Counter {
     type Event<'a> = ();
 
-    fn decode(&self, value: &[u8]) -> Result<(EventTime, ()), Rejection> {
+    fn decode(&mut self, value: &[u8]) -> Result<(EventTime, ()), Rejection> {
         let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
         let seconds = seconds.ok_or_else(|| Rejection::new(Reason::Undecodable, "no number"))?;
         Ok((EventTime(seconds * SECOND), ()))
     }
 
-    fn fold(&mut self, pane: EventTime, (): ()) {
+    fn fold(&mut self, pane: EventTime, _: Offset, (): ()) {
         *self.panes.entry(pane).or_default() += 1;
     }
 
@@ -44,7 +46,7 @@ impl Cells for Counter {
         self.panes.remove(&pane);
     }
 
-    fn activate(&mut self, activations: &[Activation]) -> Result<(), String> {
+    fn activate(&mut self, activations: &[Activation]) -> Result<(), Unusable> {
         self.definitions = activations.to_vec();
         Ok(())
     }

@@ -287,7 +287,8 @@ mod tests {
         let values: Vec<u64> = (0..45).flat_map(|power| [1 << power, (1 << power) + 1, 3 << power >> 1]).collect();
         for start in [0, 100] {
             // Beginning with small and with large values, since the array grows in between.
-            let order: Vec<u64> = values[start..].iter().chain(&values[..start]).copied().chain([RECORDED_MAX]).collect();
+            let order: Vec<u64> =
+                values[start..].iter().chain(&values[..start]).copied().chain([RECORDED_MAX]).collect();
             let closed = histogram_of(&order).close();
             assert_eq!(closed.total(), order.len() as u64);
             assert_eq!(Histogram::decode(&closed.encode()), Ok(closed.clone()));

@@ -43,15 +43,21 @@ impl Histogram {
         if n == 0 {
             return None;
         }
-        let mut left = q.rank(n);
+        let found = self.at_rank(q.rank(n)).unwrap_or(Bounds { lower: VALUE_MAX + 1, upper: None });
+        Some(Bounds { lower: found.lower.max(min), upper: found.upper.map(|upper| upper.min(max)) })
+    }
+
+    /// The bounds of the value at a rank, from 1 on, among the counted values; `None` above their number.
+    pub fn at_rank(&self, rank: u64) -> Option<Bounds> {
+        let mut left = rank;
         for (index, count) in self.counts() {
             if count >= left {
                 let (lower, upper) = (lower_edge(index.into()), upper_edge(index.into()));
-                return Some(Bounds { lower: lower.max(min), upper: Some(upper.min(max)) });
+                return Some(Bounds { lower, upper: Some(upper) });
             }
             left -= count;
         }
-        Some(Bounds { lower: VALUE_MAX + 1, upper: None })
+        None
     }
 
     /// How many values may exceed `threshold`: at least the first number, at most the second; equal when `threshold` is

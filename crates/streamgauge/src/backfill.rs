@@ -4,19 +4,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use streamgauge_definitions::{Bundle, BundleSettings};
 use streamgauge_events::topics;
 use streamgauge_mapping::Mapping;
 use streamgauge_stage::worker::Counters;
 use streamgauge_stage::{TimeSettings, Worker, WorkerSettings};
-use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SliStage};
+use streamgauge_stage_sli::SliStage;
 
 use crate::cli::bad_usage;
 use crate::file_log::FileLog;
 use crate::shell;
-use crate::sli::settings::yaml_files;
 
 /// There were rows, and none of them counts.
 pub const EXIT_NOTHING_COUNTED: u8 = 3;
@@ -64,7 +63,7 @@ pub struct BackfillArgs {
 
 pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     let mapping = Mapping::open(&args.mapping).map_err(bad_usage)?;
-    let definitions = read_definitions(&args.definitions).map_err(bad_usage)?;
+    let definitions = crate::definitions::read(&args.definitions).map_err(bad_usage)?;
     let settings = BundleSettings { series_max: args.series_max, ..BundleSettings::default() };
     let time = TimeSettings {
         max_future_skew_us: None,
@@ -91,19 +90,6 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(EXIT_NOTHING_COUNTED));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn read_definitions(paths: &[PathBuf]) -> anyhow::Result<Definitions> {
-    let mut definitions = Definitions::default();
-    for path in paths {
-        for file in yaml_files(path)? {
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("couldn't read definitions {}", file.display()))?;
-            definitions.add_file(&file.display().to_string(), &text)?;
-        }
-    }
-    definitions.check()?;
-    Ok(definitions)
 }
 
 fn progress(log: &FileLog<'_>, quiet: bool) -> ProgressBar {

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod backfill;
 pub mod cli;
+pub mod definitions;
 pub mod demo;
 pub mod file_log;
 pub mod import;

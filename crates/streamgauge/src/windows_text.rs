@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn csv_quotes_what_needs_it() {
-        let query = query(&[Label::Service, Label::Route]);
+        let query = query(&[Label::Service, Label::Named("route".to_owned())]);
         let windows = query.windows(&fold()).expect("whole panes");
         expect_test::expect![[r#"
             sli,route,service,start,end,good,total,failed,unjudged,p50_us_lower,p50_us_upper,p95_us_lower,p95_us_upper,p99_us_lower,p99_us_upper,coverage,complete

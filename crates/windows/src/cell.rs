@@ -1,6 +1,6 @@
 //! What deltas add up to: one series in one pane, or a group of series in one window.
 
-use streamgauge_events::facts::{AtOrUnder, Latency};
+use streamgauge_events::facts::{AtOrUnder, Last, Latency, Values};
 use streamgauge_events::{Delta, EventTime};
 use streamgauge_stats::{Bounds, Histogram, HistogramError, Quantile};
 
@@ -17,6 +17,7 @@ pub struct Cell {
     /// Ascending by threshold.
     pub le: Vec<AtOrUnder>,
     pub latency: Option<Spread>,
+    pub values: Option<Values>,
     pub newest: Option<EventTime>,
     /// (hash, trace id), ascending.
     exemplars: Vec<(u64, String)>,
@@ -36,8 +37,9 @@ pub struct Spread {
 impl Cell {
     /// The cell of one delta. Fails where its histogram can't be read.
     pub fn of(delta: &Delta) -> Result<Self, HistogramError> {
-        if let Some(latency) = &delta.latency {
-            Histogram::decode(&latency.histogram)?;
+        let histograms = delta.latency.iter().map(|latency| &latency.histogram);
+        for histogram in histograms.chain(delta.values.iter().map(|values| &values.histogram)) {
+            Histogram::decode(histogram)?;
         }
         let mut exemplars: Vec<(u64, String)> =
             delta.exemplars.iter().map(|id| (exemplar_hash(id), id.clone())).collect();
@@ -55,6 +57,7 @@ impl Cell {
                 overflow: latency.overflow,
                 histogram: latency.histogram.clone(),
             }),
+            values: delta.values.clone(),
             newest: Some(delta.newest),
             exemplars,
         })
@@ -67,6 +70,16 @@ impl Cell {
                 mine.add_range(theirs);
                 let mut histogram = mine.decoded();
                 histogram.merge(&theirs.decoded());
+                mine.histogram = histogram.encode();
+            }
+            (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
+            (_, None) => {}
+        }
+        match (&mut self.values, &other.values) {
+            (Some(mine), Some(theirs)) => {
+                add_values(mine, theirs);
+                let mut histogram = decoded(&mine.histogram);
+                histogram.merge(&decoded(&theirs.histogram));
                 mine.histogram = histogram.encode();
             }
             (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
@@ -112,6 +125,21 @@ impl Cell {
     }
 }
 
+/// All but the histogram.
+fn add_values(mine: &mut Values, theirs: &Values) {
+    mine.count += theirs.count;
+    mine.sum += theirs.sum;
+    mine.sum_of_squares += theirs.sum_of_squares;
+    mine.min = mine.min.min(theirs.min);
+    mine.max = mine.max.max(theirs.max);
+    mine.under += theirs.under;
+    mine.last = mine.last.max(theirs.last);
+}
+
+fn decoded(histogram: &[u8]) -> Histogram {
+    Histogram::decode(histogram).expect("only bytes that decode get into a cell")
+}
+
 impl Spread {
     fn add_range(&mut self, other: &Self) {
         self.sum_us += other.sum_us;
@@ -121,36 +149,70 @@ impl Spread {
     }
 
     pub fn decoded(&self) -> Histogram {
-        Histogram::decode(&self.histogram).expect("only bytes that decode get into a cell")
+        decoded(&self.histogram)
     }
 }
 
-/// Many cells added up: the histogram is encoded once at the end.
+/// Many cells added up: histograms are encoded once at the end.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sum {
+pub struct Sum {
     pub cell: Cell,
-    histogram: Histogram,
+    latencies: Histogram,
+    values: Histogram,
 }
 
 impl Sum {
     pub fn add(&mut self, cell: &Cell) {
         self.cell.add_counts(cell);
-        let Some(theirs) = &cell.latency else { return };
-        self.histogram.merge(&theirs.decoded());
-        match &mut self.cell.latency {
-            Some(mine) => mine.add_range(theirs),
-            mine => *mine = Some(Spread { histogram: Vec::new(), ..theirs.clone() }),
+        if let Some(theirs) = &cell.latency {
+            self.latencies.merge(&theirs.decoded());
+            match &mut self.cell.latency {
+                Some(mine) => mine.add_range(theirs),
+                mine => *mine = Some(Spread { histogram: Vec::new(), ..theirs.clone() }),
+            }
+        }
+        if let Some(theirs) = &cell.values {
+            self.values.merge(&decoded(&theirs.histogram));
+            match &mut self.cell.values {
+                Some(mine) => add_values(mine, theirs),
+                mine => *mine = Some(Values { histogram: Vec::new(), ..theirs.clone() }),
+            }
         }
     }
 
+    /// Of latencies, microseconds.
     pub fn quantile(&self, quantile: Quantile) -> Option<Bounds> {
         let Spread { overflow, min_us, max_us, .. } = self.cell.latency.as_ref()?;
-        self.histogram.quantile(quantile, *overflow, *min_us, *max_us)
+        self.latencies.quantile(quantile, *overflow, *min_us, *max_us)
     }
 
-    pub fn count(&self) -> u64 {
-        self.histogram.total() + self.cell.latency.as_ref().map_or(0, |spread| spread.overflow)
+    /// Of values, millionths. A value below zero is only known to lie between the smallest one and -1.
+    pub fn value_quantile(&self, quantile: Quantile) -> Option<ValueBounds> {
+        let Values { count, min, max, under, .. } = self.cell.values.as_ref()?;
+        let rank = quantile.rank(*count);
+        if rank <= *under {
+            return Some(ValueBounds { lower: *min, upper: (*max).min(-1) });
+        }
+        let Bounds { lower, upper } = self.values.at_rank(rank - under)?;
+        let (lower, upper) = (lower as i64, upper.map_or(*max, |upper| upper as i64));
+        Some(ValueBounds { lower: lower.max(*min), upper: upper.min(*max) })
     }
+
+    pub fn last(&self) -> Option<Last> {
+        self.cell.values.as_ref().map(|values| values.last)
+    }
+
+    /// Latencies counted.
+    pub fn count(&self) -> u64 {
+        self.latencies.total() + self.cell.latency.as_ref().map_or(0, |spread| spread.overflow)
+    }
+}
+
+/// Where a value lies, millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ValueBounds {
+    pub lower: i64,
+    pub upper: i64,
 }
 
 /// The hash by which phase one chooses exemplars under the default key: with the same order here, the choice does not

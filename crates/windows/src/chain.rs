@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash as _, Hasher as _};
 
 use siphasher::sip::SipHasher13;
+use streamgauge_events::facts::GOLDEN;
 use streamgauge_events::{Delta, EventTime, Frontier, Offset};
 
-use crate::GOLDEN;
 use crate::coverage::{BatchId, Source};
 use crate::offsets::{Differs, Expected, Proof};
 use crate::report::{Kind, PartitionReport};
@@ -106,7 +106,7 @@ impl Chain {
         }
         let batch = self.batches.entry(id).or_default();
         batch.deltas += 1;
-        if delta.sli == GOLDEN {
+        if GOLDEN.contains(&delta.sli.as_str()) {
             batch.n += delta.n;
         }
         if batch.series.len() < SERIES_SEEN_MAX && !batch.series.insert(identity(delta)) {

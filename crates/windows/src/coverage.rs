@@ -70,7 +70,9 @@ pub struct Coverage {
     chains: BTreeMap<(i32, Source), Head>,
     /// Partitions of each source topic, as its partition 0 announces them.
     rosters: BTreeMap<String, i32>,
-    lacks: BTreeSet<(EventTime, EventTime, Lack)>,
+    lacks: BTreeSet<(EventTime, EventTime, Lack, String)>,
+    /// The definitions that the newest frontiers cite: from which pane on, and their hash.
+    bundle: Option<(EventTime, String)>,
     holes: Vec<Hole>,
     holes_total: u64,
     repeated_batches: u64,
@@ -114,6 +116,9 @@ impl Coverage {
             let roster = self.rosters.entry(source.topic.clone()).or_insert(partitions);
             *roster = (*roster).max(partitions);
         }
+        if self.bundle.as_ref().is_none_or(|(start, _)| *start <= frontier.bundle_start) {
+            self.bundle = Some((frontier.bundle_start, frontier.bundle.clone()));
+        }
         let since = before.as_ref().map_or(EventTime::BEFORE_ALL, |head| head.complete_until);
         let mut lacking = before.as_ref().map(|head| head.lacking.clone()).unwrap_or_default();
         if !frontier.lost.is_empty() || frontier.lost_events > 0 {
@@ -133,7 +138,7 @@ impl Coverage {
         lacking.retain(|lack, from| {
             let passed = complete_until > *from;
             if passed {
-                self.lacks.insert((*from, complete_until, *lack));
+                self.lacks.insert((*from, complete_until, *lack, source.topic.clone()));
             }
             !passed
         });
@@ -156,11 +161,42 @@ impl Coverage {
         self.chains.values().map(|head| head.complete_until).min()
     }
 
+    /// The same for one source topic; `None` where nothing is known of it.
+    pub fn complete_until_of(&self, topic: &str) -> Option<EventTime> {
+        let heads = || self.chains.iter().filter(|((_, source), _)| source.topic == topic);
+        let partitions = self.rosters.get(topic)?;
+        let seen: BTreeSet<i32> = heads().map(|((_, source), _)| source.partition).collect();
+        if (0..*partitions).any(|partition| !seen.contains(&partition)) {
+            return None;
+        }
+        heads().map(|(_, head)| head.complete_until).min()
+    }
+
+    /// Source topics that facts cite.
+    pub fn topics(&self) -> BTreeSet<&str> {
+        self.chains.keys().map(|(_, source)| source.topic.as_str()).collect()
+    }
+
     /// What [from, to) lacks.
     pub fn lacks(&self, from: EventTime, to: EventTime) -> BTreeSet<Lack> {
-        let closed = self.lacks.iter().filter(|(start, end, _)| *start < to && *end > from).map(|(_, _, lack)| *lack);
-        let open = self.chains.values().flat_map(|head| &head.lacking);
-        closed.chain(open.filter(|(_, start)| **start < to).map(|(lack, _)| *lack)).collect()
+        self.lacks_where(from, to, &|_| true)
+    }
+
+    /// The same for one source topic.
+    pub fn lacks_of(&self, topic: &str, from: EventTime, to: EventTime) -> BTreeSet<Lack> {
+        self.lacks_where(from, to, &|of| of == topic)
+    }
+
+    fn lacks_where(&self, from: EventTime, to: EventTime, is_asked: &dyn Fn(&str) -> bool) -> BTreeSet<Lack> {
+        let closed = self.lacks.iter().filter(|(start, end, _, topic)| *start < to && *end > from && is_asked(topic));
+        let heads = self.chains.iter().filter(|((_, source), _)| is_asked(&source.topic));
+        let open = heads.flat_map(|(_, head)| &head.lacking).filter(|(_, start)| **start < to);
+        closed.map(|(_, _, lack, _)| *lack).chain(open.map(|(lack, _)| *lack)).collect()
+    }
+
+    /// Hash of the definitions that apply at the end.
+    pub fn bundle(&self) -> Option<&str> {
+        self.bundle.as_ref().map(|(_, hash)| hash.as_str())
     }
 
     /// The first [`HOLES_MAX`] of them; see [`Self::holes_total`].

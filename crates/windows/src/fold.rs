@@ -3,11 +3,12 @@
 //! Phase one keeps, of each batch and pane, the K series with the smallest hashes; this keeps the K smallest of the
 //! pane. A series among the K smallest of all was evicted nowhere, so the result is a function of the records alone.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use streamgauge_events::facts::{AtOrUnder, Latency, OTHER};
+use streamgauge_events::facts::{AtOrUnder, Latency, OTHER, Values};
 use streamgauge_events::{Delta, EventTime, Fact};
 
 use crate::cell::Cell;
@@ -51,6 +52,8 @@ pub struct Fold {
     coverage: Coverage,
     panes: BTreeMap<PaneSpan, BTreeMap<Group, GroupCells>>,
     names: BTreeSet<Arc<Series>>,
+    /// The topics that deltas of an SLI come from.
+    topics: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,20 +79,40 @@ pub(crate) struct Series {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GroupCells {
     pub series: BTreeMap<Arc<Series>, Cell>,
-    /// Series that the bound applies to: the last is the next to go.
-    bounded: BTreeSet<Rank>,
+    /// Series that the bound applies to, by SLI: the last is the next to go.
+    bounded: BTreeMap<String, BTreeSet<Rank>>,
     /// The smallest K that any delta names: only so many are complete.
     series_max: Option<u32>,
 }
 
 /// Ties between hashes are broken by name, in the order that phase one uses.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 struct Rank {
     hash: u64,
-    service: String,
-    route: Option<String>,
-    version: Option<String>,
     series: Arc<Series>,
+    /// Names of all labels of the SLI, those that this series lacks among them.
+    names: Vec<String>,
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (mine, theirs) = (&self.series, &other.series);
+        (self.hash, &mine.service, &mine.labels).cmp(&(other.hash, &theirs.service, &theirs.labels))
+    }
+}
+
+impl PartialEq for Rank {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Rank {}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Fold {
@@ -132,6 +155,9 @@ impl Fold {
                 hash: hash.clone(),
             })?),
         };
+        if !self.topics.get(&delta.sli).is_some_and(|topics| topics.contains(&delta.source)) {
+            self.topics.entry(delta.sli.clone()).or_default().insert(delta.source.clone());
+        }
         let series = self.intern(Series {
             service: delta.service.clone(),
             sli: delta.sli.clone(),
@@ -143,7 +169,9 @@ impl Fold {
         cells.series.entry(Arc::clone(&series)).and_modify(|mine| mine.add(&cell)).or_insert(cell);
         if let (Some(hash), Some(series_max)) = (hash, delta.series_max) {
             cells.series_max = Some(cells.series_max.map_or(series_max, |known| known.min(series_max)));
-            cells.bounded.insert(Rank::new(hash, series));
+            let mut names: Vec<String> = delta.labels.keys().chain(&delta.absent).cloned().collect();
+            names.sort_unstable();
+            cells.bounded.entry(delta.sli.clone()).or_default().insert(Rank { hash, series, names });
             cells.keep_within_bound(&group);
         }
         Ok(())
@@ -156,6 +184,11 @@ impl Fold {
         let new = Arc::new(series);
         self.names.insert(Arc::clone(&new));
         new
+    }
+
+    /// The topics that an SLI was counted from.
+    pub fn topics_of(&self, sli: &str) -> impl Iterator<Item = &str> {
+        self.topics.get(sli).into_iter().flatten().map(String::as_str)
     }
 
     pub fn coverage(&self) -> &Coverage {
@@ -184,32 +217,29 @@ impl Fold {
 impl GroupCells {
     fn keep_within_bound(&mut self, group: &Group) {
         let max = self.series_max.map_or(usize::MAX, |max| max as usize);
-        while self.bounded.len() > max {
-            let Some(evicted) = self.bounded.pop_last() else { return };
-            let Some(cell) = self.series.remove(&evicted.series) else { continue };
-            let other = other_of(group, &evicted.series.sli);
-            self.series.entry(Arc::new(other)).and_modify(|mine| mine.add(&cell)).or_insert(cell);
+        let Self { series, bounded, .. } = self;
+        for bounded in bounded.values_mut() {
+            while bounded.len() > max {
+                let Some(evicted) = bounded.pop_last() else { break };
+                let Some(cell) = series.remove(&evicted.series) else { continue };
+                let other = other_of(group, &evicted);
+                series.entry(Arc::new(other)).and_modify(|mine| mine.add(&cell)).or_insert(cell);
+            }
         }
     }
 
-    /// Whether the bound has folded anything away, here or in phase one.
-    pub fn is_folded(&self) -> bool {
-        self.series.keys().any(|series| series.labels.values().any(|value| value == OTHER))
+    /// SLIs of which the bound has folded something away, here or in phase one.
+    pub fn folded(&self) -> BTreeSet<&str> {
+        let is_other = |series: &&Arc<Series>| series.labels.values().any(|value| value == OTHER);
+        self.series.keys().filter(is_other).map(|series| series.sli.as_str()).collect()
     }
 }
 
 /// The series that takes what the bound does not keep: of its service, or of `__other__` for undeclared services.
-fn other_of(group: &Group, sli: &str) -> Series {
+fn other_of(group: &Group, evicted: &Rank) -> Series {
     let service = if group.group.is_empty() { OTHER } else { &group.group };
-    let labels = ["route", "version"].map(|name| (name.to_owned(), OTHER.to_owned()));
-    Series { service: service.to_owned(), sli: sli.to_owned(), labels: labels.into() }
-}
-
-impl Rank {
-    fn new(hash: u64, series: Arc<Series>) -> Self {
-        let label = |name: &str| series.labels.get(name).cloned();
-        Self { hash, service: series.service.clone(), route: label("route"), version: label("version"), series }
-    }
+    let labels = evicted.names.iter().map(|name| (name.clone(), OTHER.to_owned())).collect();
+    Series { service: service.to_owned(), sli: evicted.series.sli.clone(), labels }
 }
 
 /// One series in one pane, in the form in which runs are compared byte by byte.
@@ -231,6 +261,8 @@ pub struct FoldedPane {
     pub le: Vec<AtOrUnder>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<Values>,
     pub newest: Option<EventTime>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exemplars: Vec<String>,
@@ -252,6 +284,7 @@ impl FoldedPane {
             unjudged: cell.unjudged,
             le: cell.le.clone(),
             latency: cell.latency(),
+            values: cell.values.clone(),
             newest: cell.newest,
             exemplars: cell.exemplars(),
         }

@@ -10,11 +10,13 @@ pub mod coverage;
 pub mod fold;
 mod offsets;
 pub mod report;
+pub mod slice;
 pub mod window;
 
 pub use audit::{Audit, Mark};
 pub use fold::{Fold, FoldedPane, Only, Refused};
 pub use report::{PartitionReport, Problem, Report};
+pub use slice::{SliceRow, Slices, judge};
 pub use window::{Label, Level, Query, Window};
 
 /// The SLI that every service has without a definition.

@@ -3,46 +3,43 @@
 //! Windows are half-open and aligned to multiples of their length since the epoch. A window without events is not
 //! listed: what is listed says by `coverage` and `complete` how much to trust it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 use streamgauge_events::EventTime;
-use streamgauge_events::facts::AtOrUnder;
+use streamgauge_events::facts::{AtOrUnder, GOLDEN};
 use streamgauge_stats::{Bounds, Quantile};
 
-use crate::GOLDEN;
 use crate::cell::Sum;
 use crate::coverage::Lack;
 use crate::fold::{Fold, Group, PaneSpan, Series};
 
 /// What windows are grouped by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Label {
     Tenant,
     Service,
-    Route,
-    Version,
+    /// A label of the series: `route`, `version`, `attributes.plan`.
+    Named(String),
 }
 
 impl Label {
-    pub const ALL: [Self; 4] = [Self::Tenant, Self::Service, Self::Route, Self::Version];
-
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Tenant => "tenant",
             Self::Service => "service",
-            Self::Route => "route",
-            Self::Version => "version",
+            Self::Named(name) => name,
         }
     }
 
-    fn of<'a>(self, group: &'a Group, series: &'a Series) -> Option<&'a str> {
+    fn of<'a>(&self, group: &'a Group, series: &'a Series) -> Option<&'a str> {
         match self {
             Self::Tenant => Some(group.tenant.as_str()).filter(|tenant| !tenant.is_empty()),
             Self::Service => Some(series.service.as_str()),
-            Self::Route | Self::Version => series.labels.get(self.as_str()).map(String::as_str),
+            Self::Named(name) => series.labels.get(name).map(String::as_str),
         }
     }
 }
@@ -51,10 +48,18 @@ impl FromStr for Label {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|label| label.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is no label to group by: choose among tenant, service, route, version"))
+        const NAMED: [&str; 7] = ["environment", "instance", "method", "metric", "region", "route", "version"];
+        match text {
+            "tenant" => Ok(Self::Tenant),
+            "service" => Ok(Self::Service),
+            name if NAMED.contains(&name) || name.strip_prefix("attributes.").is_some_and(|name| !name.is_empty()) => {
+                Ok(Self::Named(name.to_owned()))
+            }
+            _ => Err(format!(
+                "{text:?} is no label to group by: choose among tenant, service, {}, attributes.NAME",
+                NAMED.join(", ")
+            )),
+        }
     }
 }
 
@@ -107,7 +112,7 @@ impl FromStr for Level {
 #[derive(Clone, Debug)]
 pub struct Query {
     pub length_us: i64,
-    /// `None`: tenant and service for the golden signals, all labels for defined SLIs.
+    /// `None`: tenant and service for the golden signals (and what was measured), all labels for defined SLIs.
     pub by: Option<Vec<Label>>,
     pub sli: Option<String>,
     pub service: Option<String>,
@@ -155,6 +160,8 @@ pub struct Window {
     pub le: Vec<AtOrUnder>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<LatencySummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<ValueSummary>,
     /// By name, ascending; absent where nothing has a latency.
     #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
     pub quantiles: Vec<(String, BoundsUs)>,
@@ -175,6 +182,20 @@ pub struct LatencySummary {
     pub sum_us: i128,
     pub min_us: u64,
     pub max_us: u64,
+}
+
+/// Values of scores or samples, millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ValueSummary {
+    pub count: u64,
+    #[serde(with = "streamgauge_events::facts::decimal")]
+    pub sum: i128,
+    #[serde(with = "streamgauge_events::facts::decimal")]
+    pub sum_of_squares: i128,
+    pub min: i64,
+    pub max: i64,
+    /// The value with the greatest time.
+    pub last: i64,
 }
 
 /// Where the value lies, microseconds. No upper bound: above one hour.
@@ -214,7 +235,7 @@ impl Window {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
     sli: String,
-    labels: BTreeMap<&'static str, String>,
+    labels: BTreeMap<String, String>,
     start: EventTime,
 }
 
@@ -229,7 +250,7 @@ impl Query {
     /// Ordered by SLI, labels, start.
     pub fn windows(&self, fold: &Fold) -> Result<Vec<Window>, InvalidQuery> {
         let mut rows: BTreeMap<Row, Content> = BTreeMap::new();
-        let mut folded: BTreeSet<(EventTime, Group)> = BTreeSet::new();
+        let mut folded: BTreeSet<(EventTime, Group, String)> = BTreeSet::new();
         for (span, groups) in fold.raw() {
             let start = self.window_of(*span)?;
             if self.from.is_some_and(|from| start < from)
@@ -238,25 +259,25 @@ impl Query {
                 continue;
             }
             for (group, cells) in groups {
-                if cells.is_folded() {
-                    folded.insert((start, group.clone()));
-                }
+                folded.extend(cells.folded().into_iter().map(|sli| (start, group.clone(), sli.to_owned())));
                 let wanted = cells.series.iter().filter(|(series, _)| self.takes(series));
                 for (series, cell) in wanted {
                     let by = self.labels_of(series);
-                    let labels =
-                        by.iter().filter_map(|label| Some((label.as_str(), label.of(group, series)?.to_owned())));
+                    let labels = by
+                        .iter()
+                        .filter_map(|label| Some((label.as_str().to_owned(), label.of(group, series)?.to_owned())));
                     let row = Row { sli: series.sli.clone(), labels: labels.collect(), start };
                     let content = rows.entry(row).or_default();
                     content.sum.add(cell);
-                    if tells_apart(by, group, series) {
+                    if tells_apart(&by, group) {
                         content.groups.insert(group.clone());
                     }
                 }
             }
         }
         let window = |(row, content): (Row, Content)| {
-            let bounded = content.groups.iter().any(|group| folded.contains(&(row.start, group.clone())));
+            let is_folded = |group: &Group| folded.contains(&(row.start, group.clone(), row.sli.clone()));
+            let bounded = content.groups.iter().any(is_folded);
             self.window(fold, row, &content.sum, bounded)
         };
         Ok(rows.into_iter().map(window).collect())
@@ -288,11 +309,20 @@ impl Query {
             && self.service.as_ref().is_none_or(|service| *service == series.service)
     }
 
-    fn labels_of(&self, series: &Series) -> &[Label] {
+    fn labels_of<'q>(&'q self, series: &Series) -> Cow<'q, [Label]> {
+        let named = |name: &str| Label::Named(name.to_owned());
         match &self.by {
-            Some(by) => by,
-            None if series.sli == GOLDEN => &[Label::Tenant, Label::Service],
-            None => &Label::ALL,
+            Some(by) => Cow::Borrowed(by),
+            None => {
+                let mut by = vec![Label::Tenant, Label::Service];
+                match GOLDEN.iter().position(|golden| *golden == series.sli) {
+                    Some(0) => {}
+                    // Values of different metrics can't be added up.
+                    Some(_) => by.push(named("metric")),
+                    None => by.extend(series.labels.keys().map(|name| named(name))),
+                }
+                Cow::Owned(by)
+            }
         }
     }
 
@@ -308,7 +338,7 @@ impl Query {
         };
         Window {
             sli: row.sli,
-            labels: row.labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            labels: row.labels,
             start,
             end,
             good: sum.cell.good,
@@ -322,6 +352,14 @@ impl Query {
                 min_us: spread.min_us,
                 max_us: spread.max_us,
             }),
+            values: sum.cell.values.as_ref().map(|values| ValueSummary {
+                count: values.count,
+                sum: values.sum,
+                sum_of_squares: values.sum_of_squares,
+                min: values.min,
+                max: values.max,
+                last: values.last.value,
+            }),
             quantiles: self.levels.iter().filter_map(quantile).collect(),
             exemplars: sum.cell.exemplars(),
             coverage: if lacks.is_empty() { CoverageVerdict::Full } else { CoverageVerdict::Partial },
@@ -332,10 +370,10 @@ impl Query {
 }
 
 /// Whether this grouping separates what the bound folds together: then a folded part may be missing from the row.
-fn tells_apart(by: &[Label], group: &Group, series: &Series) -> bool {
-    let routes = by.contains(&Label::Route) || by.contains(&Label::Version);
+fn tells_apart(by: &[Label], group: &Group) -> bool {
+    let labels = by.iter().any(|label| matches!(label, Label::Named(_)));
     let services = group.group.is_empty() && by.contains(&Label::Service);
-    series.sli == GOLDEN && (routes || services)
+    labels || services
 }
 
 /// `2026-01-31T10:00:00Z`; microseconds since the epoch where no calendar reaches.

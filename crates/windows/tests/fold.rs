@@ -9,6 +9,10 @@ use streamgauge_windows::{Fold, Label, Level, Only, Query, Window};
 
 use written::{DAY, Input, LAYOUT, Layout, Random, SECOND, Written, input, write, write_partition};
 
+fn named(name: &str) -> Label {
+    Label::Named(name.to_owned())
+}
+
 fn fold(written: &Written) -> Fold {
     let mut fold = Fold::new(Only::default());
     for (lane, facts) in &written.facts {
@@ -51,7 +55,7 @@ proptest! {
         let one = fold(&write(&inputs, LAYOUT));
         let many = fold(&write(&inputs, Layout { cells_max, output_partitions: 2, ..LAYOUT }));
         prop_assert_eq!(panes(&one), panes(&many));
-        let by = [Label::Service, Label::Route, Label::Version];
+        let by = [Label::Service, named("route"), named("version")];
         prop_assert_eq!(query(60, &by).windows(&one), query(60, &by).windows(&many));
     }
 
@@ -154,7 +158,7 @@ fn windows_group_by_the_chosen_labels() {
         (&[][..], &[" 0-60 2/3 full", " 60-120 2/2 full"][..]),
         (&[Label::Service], &["cart 0-60 1/2 full", "cart 60-120 2/2 full", "checkout 0-60 1/1 full"]),
         (&[Label::Tenant], &[" 0-60 2/3 full", " 60-120 1/1 full", "acme 60-120 1/1 full"]),
-        (&[Label::Route], &[" 60-120 2/2 full", "/a 0-60 2/2 full", "/b 0-60 0/1 full"]),
+        (&[named("route")], &[" 60-120 2/2 full", "/a 0-60 2/2 full", "/b 0-60 0/1 full"]),
     ] {
         assert_eq!(table(&query(60, by).windows(&fold).expect("a multiple of the pane")), expected, "by {by:?}");
     }
@@ -181,7 +185,7 @@ fn the_bound_keeps_the_smallest_hashes_and_folds_the_rest() {
         (0..20).map(|route| format!(r#""service":"checkout","route":"/{route}","status":200"#)).collect();
     let lines: Vec<(i64, &str)> = lines.iter().map(|line| (1, line.as_str())).collect();
     let fold = fold(&write(&[requests(&lines)], Layout { cells_max: 1, ..LAYOUT }));
-    let windows = query(10, &[Label::Service, Label::Route]).windows(&fold).expect("a multiple of the pane");
+    let windows = query(10, &[Label::Service, named("route")]).windows(&fold).expect("a multiple of the pane");
     assert_eq!(windows.len(), 5, "four routes and the rest");
     assert_eq!(windows.iter().map(|window| window.total).sum::<u64>(), 20);
     let other = windows.iter().find(|window| window.labels["route"] == OTHER).expect("the rest");

@@ -43,7 +43,7 @@ pub fn run(schedule: &Schedule, broker: &Broker, recorded: &Recorded<'_>) -> Res
         time: schedule.time,
     };
     let halted = |halt| format!("the undisturbed run of partition {partition} halted: {halt}");
-    let mut ledger = Ledger::open(&opening, stage.cells()).map_err(halted)?;
+    let mut ledger = Ledger::open(&opening, stage.cells(0)).map_err(halted)?;
     let mut outbox = Outbox::default();
     let mut rest = records.as_slice();
     for frontier in frontiers {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use streamgauge_definitions::{Bundle, BundleSettings, Definitions, SeriesKey};
+use streamgauge_definitions::{Failures, Measure, Service, Sli};
 use streamgauge_events::topics;
 use streamgauge_memory_log::{Broker, MemoryLog};
 use streamgauge_stage::{Log, Stage};
-use streamgauge_stage_sli::definitions::{Failures, Good, Service, Sli};
-use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SeriesKey, SliStage};
+use streamgauge_stage_sli::SliStage;
 
 use super::schedule::Schedule;
 
@@ -45,21 +46,36 @@ pub fn stage(schedule: &Schedule, bundle: usize) -> SliStage {
 /// definitions in its own words.
 pub fn bundle_of(schedule: &Schedule, bundle: usize) -> Bundle {
     let settings = BundleSettings { series_max: schedule.series_max, series_key: SeriesKey::default() };
-    let sli = |filter: Option<&str>, good| Sli { service: "checkout".into(), filter: filter.map(Into::into), good };
+    let sli = |filter: Option<&str>, good| Sli {
+        service: "checkout".into(),
+        topic: topics::REQUESTS.into(),
+        filter: filter.map(Into::into),
+        group_by: BTreeMap::new(),
+        good,
+    };
     let slis = match bundle {
         0 => vec![],
         1 => vec![
-            ("available", sli(None, Good::When("status < 500".into()))),
-            ("fast", sli(None, Good::Latency { threshold_us: 300_000, failures: Failures::Bad })),
+            ("available", sli(None, Measure::When("status < 500".into()))),
+            (
+                "fast",
+                sli(None, Measure::Latency { threshold_us: 300_000, failures: Failures::Bad, thresholds_us: vec![] }),
+            ),
         ],
         _ => vec![
-            ("available", sli(Some("route == '/a'"), Good::When("status < 500".into()))),
-            ("fast", sli(None, Good::Latency { threshold_us: 250_000, failures: Failures::Exclude })),
+            ("available", sli(Some("route == '/a'"), Measure::When("status < 500".into()))),
+            (
+                "fast",
+                sli(
+                    None,
+                    Measure::Latency { threshold_us: 250_000, failures: Failures::Exclude, thresholds_us: vec![] },
+                ),
+            ),
         ],
     };
     let services: &[&str] = [&[][..], &["checkout"], &["checkout", "cart"]][bundle];
     let services: BTreeMap<String, Service> =
         services.iter().map(|&name| (name.to_owned(), Service::default())).collect();
     let slis = slis.into_iter().map(|(name, sli)| (name.to_owned(), sli)).collect();
-    Bundle { settings, definitions: Definitions { services, slis } }
+    Bundle { settings, definitions: Definitions { services, sources: BTreeMap::new(), slis } }
 }

@@ -3,10 +3,11 @@
 //! them anew.
 
 use expect_test::expect_file;
+use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
 use streamgauge_events::{DeadLetter, EventTime, Fact, topics};
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
-use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SliStage};
+use streamgauge_stage_sli::SliStage;
 
 use crate::tree;
 
@@ -14,11 +15,11 @@ use crate::tree;
 const APPENDED: EventTime = EventTime(1_767_607_240_000_000);
 
 fn bundle() -> Bundle {
-    let mut definitions = Definitions::default();
-    for file in tree::files_in("docker/definitions/", &[".yaml"]) {
-        definitions.add_file(&file, &tree::read(&file)).unwrap_or_else(|error| panic!("{error}"));
-    }
-    definitions.check().unwrap_or_else(|error| panic!("{error}"));
+    let files = tree::files_in("docker/definitions/", &[".yaml"]);
+    let texts: Vec<(String, String)> = files.into_iter().map(|file| (file.clone(), tree::read(&file))).collect();
+    let no_files = |_: &str, _: &str| Err("the shipped definitions name no schema files".to_owned());
+    let texts = texts.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+    let definitions = Definitions::read(texts, &no_files).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
     Bundle { settings: BundleSettings::default(), definitions }
 }
 
@@ -39,7 +40,7 @@ fn outbox() -> Outbox {
         bundle: stage.bundle(),
         time,
     };
-    let mut ledger = Ledger::open(&opening, stage.cells()).expect("a new chain can begin");
+    let mut ledger = Ledger::open(&opening, stage.cells(0)).expect("a new chain can begin");
     let mut out = Outbox::default();
     let lines = [tree::read("schemas/request.example.jsonl"), tree::read("schemas/request.rejected.example.jsonl")];
     let mut offset = 0;

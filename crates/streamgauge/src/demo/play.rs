@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
 use streamgauge_events::{DeadLetter, EventTime, Fact, Offset, Reason, topics};
 use streamgauge_memory_log::{Broker, BrokerSettings, ClientConfig, MemoryLog};
 use streamgauge_stage::{CommitMetadata, TimeSettings, Worker, WorkerSettings};
-use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SliStage};
+use streamgauge_stage_sli::SliStage;
 use streamgauge_synthetic::{Generated, Generator, Scenario, Truth, TruthParameters};
 use streamgauge_windows::{Audit, Fold, Only, Report};
 

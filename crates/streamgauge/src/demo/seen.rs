@@ -325,15 +325,16 @@ fn looks(played: &Played, span: (i64, i64), fault: &Planted, length_us: i64) -> 
     let starts = (0..).map(|index| first_us + index * length_us).take_while(|start| *start < span.1);
     let mut looks: BTreeMap<i64, Look> =
         starts.map(|start_us| (start_us, Look { start_us, ..Look::default() })).collect();
+    let named = |name: &str| Label::Named(name.to_owned());
     let narrow = match (&fault.route, &fault.version) {
-        (Some(route), _) => Some((Label::Route, route)),
-        (None, Some(version)) => Some((Label::Version, version)),
+        (Some(route), _) => Some((named("route"), route)),
+        (None, Some(version)) => Some((named("version"), version)),
         (None, None) => None,
     };
-    for (labels, is_narrow) in [(Vec::new(), false), (narrow.iter().map(|(label, _)| *label).collect(), true)] {
+    for (labels, is_narrow) in [(Vec::new(), false), (narrow.iter().map(|(label, _)| label.clone()).collect(), true)] {
         let query = Query { service: fault.service.clone(), ..query(length_us, &labels) };
         for window in query.windows(&played.fold)? {
-            let other = narrow.is_some_and(|(label, value)| window.labels.get(label.as_str()) != Some(value));
+            let other = narrow.as_ref().is_some_and(|(label, value)| window.labels.get(label.as_str()) != Some(*value));
             let Some(look) = looks.get_mut(&window.start.0).filter(|_| !(is_narrow && other)) else { continue };
             let place = if is_narrow { &mut look.narrow } else { &mut look.wide };
             *place = Numbers { requests: window.total, failed: window.failed, p95_us: upper_us(&window, "p95") };

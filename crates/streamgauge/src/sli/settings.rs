@@ -10,10 +10,10 @@ use anyhow::{Context as _, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use serde::Deserialize;
+use streamgauge_definitions::{Bundle, BundleSettings, SeriesKey};
 use streamgauge_kafka::KafkaSettings;
 use streamgauge_stage::settings::StartAt;
 use streamgauge_stage::{TimeSettings, WorkerSettings};
-use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SeriesKey};
 
 use crate::kafka_args::{PROPERTY_PREFIX, is_secret, properties_of_environment, properties_of_flags};
 use crate::shell::LogFormat;
@@ -360,16 +360,7 @@ impl File {
 impl SliSettings {
     /// Reads all definitions.
     pub fn bundle(&self) -> anyhow::Result<Bundle> {
-        let mut definitions = Definitions::default();
-        for path in &self.definitions {
-            for file in yaml_files(path)? {
-                let name = file.display().to_string();
-                let text =
-                    std::fs::read_to_string(&file).with_context(|| format!("couldn't read definitions {name}"))?;
-                definitions.add_file(&name, &text)?;
-            }
-        }
-        definitions.check()?;
+        let definitions = crate::definitions::read(&self.definitions)?;
         Ok(Bundle { settings: self.bundle.clone(), definitions })
     }
 
@@ -395,23 +386,6 @@ impl SliSettings {
         }
         self.kafka(0).check().map_err(Into::into)
     }
-}
-
-/// A file itself, or the `.yaml` and `.yml` files of a directory in alphabetical order.
-pub fn yaml_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let shown = path.display();
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).with_context(|| format!("couldn't list definitions in {shown}"))? {
-        let file = entry.with_context(|| format!("couldn't list definitions in {shown}"))?.path();
-        if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            files.push(file);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn series_key(layers: &mut Layers<'_>, text: Option<String>) -> anyhow::Result<SeriesKey> {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
 use streamgauge_events::Offset;
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::{Ledger, Outbox, Placement, Record, Source, Stage, TimeSettings};
-use streamgauge_stage_sli::{Bundle, BundleSettings, Definitions, SliStage};
+use streamgauge_stage_sli::SliStage;
 
 /// Microseconds of 2026-01-01T00:00:00Z.
 pub const DAY: i64 = 1_767_225_600_000_000;
@@ -85,8 +86,7 @@ pub struct Layout {
 pub const LAYOUT: Layout = Layout { output_partitions: 3, cells_max: 20_000, series_max: 4, end: true };
 
 pub fn stage(layout: Layout) -> SliStage {
-    let mut definitions = Definitions::default();
-    definitions.add_file("slis.yaml", DEFINITIONS).expect("valid definitions");
+    let definitions = Definitions::of_text("slis.yaml", DEFINITIONS).expect("valid definitions");
     let settings = BundleSettings { series_max: layout.series_max, ..BundleSettings::default() };
     let time = TimeSettings { cells_max: layout.cells_max, max_future_skew_us: None, ..TimeSettings::default() };
     SliStage::new("requests", time, &Bundle { settings, definitions }).expect("valid definitions")
@@ -118,7 +118,7 @@ pub fn write_partition(partition: i32, partitions: i32, input: &Input, layout: L
         bundle: stage.bundle(),
         time: stage.time(),
     };
-    let mut ledger = Ledger::open(&opening, stage.cells()).expect("a fresh ledger opens");
+    let mut ledger = Ledger::open(&opening, stage.cells(0)).expect("a fresh ledger opens");
     let mut out = Outbox::default();
     let mut position = first;
     for (offset, value) in input {

@@ -1,0 +1,332 @@
+//! Slices of an SLI: each is judged by one pure function of what was counted in it.
+//!
+//! "No traffic", "no coverage" and "good" are three answers. A slice is covered when every partition of its topic has
+//! been counted past its end and nothing of it is missing; of what is not covered, only what can't change any more is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Serialize, Serializer};
+use streamgauge_definitions::{Aggregate, Bounds, Empty, Failures, Measure, Rule, Sli, Slice};
+use streamgauge_events::EventTime;
+use streamgauge_events::json_number::from_millionths;
+
+use crate::cell::Sum;
+use crate::coverage::Lack;
+use crate::fold::{Fold, Group, Series};
+use crate::window::rfc3339_text;
+
+/// What was counted in one slice of one series.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    pub sum: Sum,
+    /// The newest event up to the end of the slice, those of earlier slices among them.
+    pub newest: Option<EventTime>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Good,
+    Bad,
+    /// Its events were judged one by one: see how many were good.
+    Counted,
+    /// Covered, and no event that could be judged.
+    NoTraffic,
+    /// Not counted to its end, or a part of it is missing.
+    NoCoverage,
+}
+
+impl Verdict {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::Counted => "counted",
+            Self::NoTraffic => "no traffic",
+            Self::NoCoverage => "no coverage",
+        }
+    }
+
+    const fn of(good: bool) -> Self {
+        if good { Self::Good } else { Self::Bad }
+    }
+}
+
+/// The verdict, and what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    pub verdict: Verdict,
+    /// Whether the slice counts as good (1 of 1), as bad (0 of 1), or not at all.
+    pub counts: Option<bool>,
+    /// The number that was compared, in millionths (per second for traffic); of latencies and ages, microseconds.
+    pub value: Option<Value>,
+}
+
+/// Numbers, in the unit in which they are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    Millionths(i128),
+    Microseconds(i64),
+    /// So many of so many.
+    Share {
+        good: u64,
+        total: u64,
+    },
+}
+
+/// Judges one slice that ends at `end`. `covered`: every partition has been counted past the end, and nothing is missing.
+///
+/// A slice without events counts by `empty`, except for traffic and freshness, which are about exactly that.
+pub fn judge(rule: &Rule, slice: Slice, end: EventTime, covered: bool, counted: &Counted) -> Judged {
+    let cell = &counted.sum.cell;
+    let usable = cell.n - cell.unjudged;
+    let (holds, value) = match rule {
+        Rule::Percentile { quantile, .. } => {
+            // ceil(p n) of them at or under the threshold: le p_d >= p_n n.
+            let (le, n) = (u128::from(cell.good), u128::from(usable));
+            let holds = le * u128::from(quantile.denominator) >= u128::from(quantile.numerator) * n;
+            ((usable > 0).then_some(holds), Some(Value::Share { good: cell.good, total: usable }))
+        }
+        Rule::Mean(bounds) => mean(cell.values.as_ref(), *bounds),
+        Rule::Traffic(bounds) => {
+            // n events in so many microseconds: n 10^6 10^6 / length millionths a second, compared without dividing.
+            let scaled = i128::from(cell.n) * 1_000_000_000_000;
+            let length = i128::from(slice.length_us);
+            let least = bounds.at_least.is_none_or(|least| scaled >= i128::from(least) * length);
+            let most = bounds.at_most.is_none_or(|most| scaled <= i128::from(most) * length);
+            (Some(least && most), Some(Value::Millionths(scaled / length)))
+        }
+        Rule::Saturation { aggregate, bounds } => aggregated(&counted.sum, *aggregate, *bounds),
+        Rule::Freshness { at_most_us } => {
+            let age_us = counted.newest.map(|newest| (end.0 - newest.0).max(0));
+            (age_us.map(|age_us| age_us <= *at_most_us), age_us.map(Value::Microseconds))
+        }
+    };
+    let is_empty = match rule {
+        Rule::Traffic(_) => false,
+        // Nothing was ever heard: neither fresh nor stale.
+        Rule::Freshness { .. } => counted.newest.is_none(),
+        _ => holds.is_none(),
+    };
+    let value = value.filter(|_| !is_empty);
+    if !covered {
+        return Judged { verdict: Verdict::NoCoverage, counts: None, value };
+    }
+    if is_empty {
+        let counts = match slice.empty {
+            Empty::Ignore => None,
+            Empty::Good => Some(true),
+            Empty::Bad => Some(false),
+        };
+        return Judged { verdict: Verdict::NoTraffic, counts, value: None };
+    }
+    let good = holds == Some(true);
+    Judged { verdict: Verdict::of(good), counts: Some(good), value }
+}
+
+type Held = (Option<bool>, Option<Value>);
+
+/// sum / n of the slice, never a mean of means; compared without dividing, shown rounded half-even.
+fn mean(values: Option<&streamgauge_events::facts::Values>, bounds: Bounds) -> Held {
+    let Some(values) = values.filter(|values| values.count > 0) else { return (None, None) };
+    let n = i128::from(values.count);
+    let least = bounds.at_least.is_none_or(|least| values.sum >= i128::from(least) * n);
+    let most = bounds.at_most.is_none_or(|most| values.sum <= i128::from(most) * n);
+    (Some(least && most), Some(Value::Millionths(divided_half_even(values.sum, n))))
+}
+
+fn divided_half_even(dividend: i128, divisor: i128) -> i128 {
+    let (floor, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
+    match (2 * rest).cmp(&divisor) {
+        std::cmp::Ordering::Less => floor,
+        std::cmp::Ordering::Greater => floor + 1,
+        std::cmp::Ordering::Equal => floor + (floor & 1),
+    }
+}
+
+fn aggregated(sum: &Sum, aggregate: Aggregate, bounds: Bounds) -> Held {
+    let Some(values) = &sum.cell.values else { return (None, None) };
+    let value = match aggregate {
+        Aggregate::Mean => return mean(Some(values), bounds),
+        Aggregate::Min => Some(values.min),
+        Aggregate::Max => Some(values.max),
+        Aggregate::Last => Some(values.last.value),
+        Aggregate::Quantile(share) => {
+            share.quantile().and_then(|quantile| sum.value_quantile(quantile)).map(|bounds| bounds.upper)
+        }
+    };
+    let value = value.map(i128::from);
+    (value.map(|value| bounds.hold(value)), value.map(Value::Millionths))
+}
+
+/// One slice of one series, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SliceRow {
+    pub sli: String,
+    pub labels: BTreeMap<String, String>,
+    #[serde(serialize_with = "rfc3339")]
+    pub start: EventTime,
+    #[serde(serialize_with = "rfc3339")]
+    pub end: EventTime,
+    pub verdict: Verdict,
+    /// 1 if the slice counts as good, 0 if as bad, absent if it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub good: Option<u8>,
+    /// What was compared with the bounds: see `unit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    pub unit: &'static str,
+    /// Events, the unjudged ones among them.
+    pub events: u64,
+    pub unjudged: u64,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub lacks: BTreeSet<Lack>,
+}
+
+/// The slices of an SLI between the first pane and as far as was counted.
+pub struct Slices<'s> {
+    pub name: &'s str,
+    pub sli: &'s Sli,
+    /// The slice; for SLIs that judge single events, a window of any length.
+    pub slice: Slice,
+    pub from: Option<EventTime>,
+    pub to: Option<EventTime>,
+}
+
+impl Slices<'_> {
+    /// One row a slice and series, the empty and the uncovered ones among them: ordered by labels, then time.
+    pub fn rows(&self, fold: &Fold) -> Vec<SliceRow> {
+        let Some((first, last)) = self.span(fold) else { return Vec::new() };
+        let length_us = self.slice.length_us;
+        let mut series: BTreeMap<BTreeMap<String, String>, BTreeMap<EventTime, Counted>> = BTreeMap::new();
+        for (span, groups) in fold.raw() {
+            for (group, cells) in groups {
+                for (name, cell) in cells.series.iter().filter(|(series, _)| series.sli == self.name) {
+                    let slices = series.entry(labels_of(group, name)).or_default();
+                    slices.entry(span.start.floor(length_us)).or_default().sum.add(cell);
+                }
+            }
+        }
+        if series.is_empty() && self.sli.group_by.is_empty() {
+            // Nothing was ever counted for it: that is said slice by slice, too.
+            series.insert(BTreeMap::from([("service".to_owned(), self.sli.service.clone())]), BTreeMap::new());
+        }
+        let mut rows = Vec::new();
+        for (labels, mut slices) in series {
+            let mut newest: Option<EventTime> = None;
+            let mut start = slices.keys().next().copied().unwrap_or(first).min(first);
+            while start < last {
+                let mut counted = slices.remove(&start).unwrap_or_default();
+                newest = newest.max(counted.sum.cell.newest);
+                counted.newest = newest;
+                if start >= first {
+                    rows.push(self.row(fold, labels.clone(), start, &counted));
+                }
+                start = start.plus_us(length_us);
+            }
+        }
+        rows
+    }
+
+    /// The topic as the facts call it: `requests` may have another name on the bus.
+    fn topic<'t>(&'t self, fold: &'t Fold) -> &'t str {
+        fold.topics_of(self.name).next().unwrap_or(&self.sli.topic)
+    }
+
+    /// The first slice, and the end of the last.
+    fn span(&self, fold: &Fold) -> Option<(EventTime, EventTime)> {
+        let length_us = self.slice.length_us;
+        let mine = |groups: &BTreeMap<Group, crate::fold::GroupCells>| {
+            groups.values().flat_map(|cells| cells.series.keys()).any(|series| series.sli == self.name)
+        };
+        let panes = || fold.raw().iter().filter(|(_, groups)| mine(groups)).map(|(span, _)| *span);
+        // Without any event of its own, an SLI is shown over what was counted of others.
+        let all = || fold.raw().keys().copied();
+        let first = panes().next().or_else(|| all().next())?;
+        let newest = panes().last().or_else(|| all().last())?;
+        let counted = fold.coverage().complete_until_of(self.topic(fold)).filter(|until| *until < EventTime::AFTER_ALL);
+        let end = newest.start.plus_us(newest.length_us).max(counted.unwrap_or(EventTime::BEFORE_ALL));
+        let ceil = |time: EventTime| time.plus_us(length_us - 1).floor(length_us);
+        let from = self.from.map_or(first.start.floor(length_us), |from| ceil(from).max(first.start.floor(length_us)));
+        let to = self.to.map_or(ceil(end), |to| to.floor(length_us).min(ceil(end)));
+        (from < to).then_some((from, to))
+    }
+
+    fn row(&self, fold: &Fold, labels: BTreeMap<String, String>, start: EventTime, counted: &Counted) -> SliceRow {
+        let end = start.plus_us(self.slice.length_us);
+        let topic = self.topic(fold);
+        let lacks = fold.coverage().lacks_of(topic, start, end);
+        let complete = fold.coverage().complete_until_of(topic).is_some_and(|until| until >= end);
+        let covered = complete && lacks.is_empty();
+        let cell = &counted.sum.cell;
+        let judged = match &self.sli.good {
+            Measure::Slice { rule, .. } => judge(rule, self.slice, end, covered, counted),
+            _ => events_of(covered, counted),
+        };
+        SliceRow {
+            sli: self.name.to_owned(),
+            labels,
+            start,
+            end,
+            verdict: judged.verdict,
+            good: judged.counts.map(u8::from),
+            value: judged.value.map(Value::text),
+            unit: unit_of(&self.sli.good),
+            events: cell.n,
+            unjudged: cell.unjudged,
+            lacks,
+        }
+    }
+}
+
+/// Where single events are judged, a span has no verdict of its own but for what it lacks.
+fn events_of(covered: bool, counted: &Counted) -> Judged {
+    let cell = &counted.sum.cell;
+    let total = cell.n - cell.unjudged;
+    let value = (total > 0).then_some(Value::Share { good: cell.good, total });
+    let verdict = match (covered, total) {
+        (false, _) => Verdict::NoCoverage,
+        (true, 0) => Verdict::NoTraffic,
+        (true, _) => Verdict::Counted,
+    };
+    Judged { verdict, counts: None, value }
+}
+
+fn labels_of(group: &Group, series: &Series) -> BTreeMap<String, String> {
+    let mut labels = series.labels.clone();
+    labels.insert("service".to_owned(), series.service.clone());
+    if !group.tenant.is_empty() {
+        labels.insert("tenant".to_owned(), group.tenant.clone());
+    }
+    labels
+}
+
+impl Value {
+    /// As people read it: decimals, whole microseconds, `good/total`.
+    pub fn text(self) -> String {
+        match self {
+            Self::Millionths(value) => i64::try_from(value).map_or_else(|_| value.to_string(), from_millionths),
+            Self::Microseconds(us) => us.to_string(),
+            Self::Share { good, total } => format!("{good}/{total}"),
+        }
+    }
+}
+
+/// The unit of [`SliceRow::value`].
+pub const fn unit_of(measure: &Measure) -> &'static str {
+    match measure {
+        Measure::When(_) | Measure::Latency { failures: Failures::Bad | Failures::Exclude, .. } | Measure::Counts => {
+            "good/total"
+        }
+        Measure::Slice { rule, .. } => match rule {
+            Rule::Percentile { .. } => "in time/total",
+            Rule::Mean(_) | Rule::Saturation { .. } => "value",
+            Rule::Traffic(_) => "per second",
+            Rule::Freshness { .. } => "us",
+        },
+    }
+}
+
+fn rfc3339<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339_text(*time))
+}
