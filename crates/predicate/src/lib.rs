@@ -4,12 +4,26 @@
 //! something that answers in nanoseconds. What an event lacks leaves a question undecided, by CEL's rules for errors.
 //! Must never know: what a verdict is counted for, records' encodings, clocks, IO.
 
+use std::fmt;
+
 use streamgauge_events::{Event, FieldSet, Kind};
 
+mod check;
+mod explain;
+mod literal;
+mod names;
+mod node;
+mod pattern;
+mod syntax;
+mod token;
+
 /// A predicate over the events of a kind that has been checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct Predicate {
     text: Box<str>,
+    kind: Kind,
+    fields: FieldSet,
+    node: node::Node,
 }
 
 /// What is wrong with a predicate, where, and what to write instead.
@@ -35,29 +49,54 @@ pub struct Part {
 }
 
 impl Predicate {
+    /// All that is wrong with its types at once; of its grammar the first thing.
     pub fn compile(text: &str, kind: Kind) -> Result<Self, Vec<PredicateError>> {
-        let _ = kind;
-        Ok(Self { text: text.into() })
+        let expression = syntax::parse(text).map_err(|error| vec![error])?;
+        let mut checker = check::Checker::new(text, kind);
+        match checker.condition(&expression) {
+            Some(node) if checker.errors.is_empty() => {
+                Ok(Self { text: text.into(), kind, fields: checker.fields, node })
+            }
+            _ => {
+                let mut errors = checker.errors;
+                errors.sort_by_key(|error| error.at);
+                Err(errors)
+            }
+        }
     }
 
     /// `None`: the event lacks what it would take to decide.
     #[inline]
     pub fn holds(&self, event: &Event<'_>) -> Option<bool> {
-        let _ = event;
-        None
+        self.node.holds(event)
     }
 
     /// The fields that it reads.
     pub fn fields(&self) -> FieldSet {
-        FieldSet::ALL
+        self.fields
     }
 
     pub fn text(&self) -> &str {
         &self.text
     }
 
+    /// What it came to part by part, in the order of the text: for people who ask why.
     pub fn explain(&self, event: &Event<'_>) -> Vec<Part> {
-        let _ = event;
-        Vec::new()
+        explain::explain(&self.text, self.kind, event)
+    }
+}
+
+/// Two are equal that say the same of the same kind.
+impl PartialEq for Predicate {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.text == other.text
+    }
+}
+
+impl Eq for Predicate {}
+
+impl fmt::Debug for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Predicate({} of a {})", self.text, self.kind)
     }
 }
