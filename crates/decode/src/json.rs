@@ -7,9 +7,10 @@ mod marks;
 mod scan;
 mod shapes;
 
-use streamgauge_events::event::{Field, LABEL_BYTES_MAX, NumberField, TextField};
+use streamgauge_events::event::Field;
 use streamgauge_events::{Attributes, Event, EventTime, FieldSet, Kind, Rejection};
 
+use crate::checks::{Tally, Wanted, bit, text_holds};
 use marks::Marks;
 use scan::{Next, Scan};
 use shapes::{Member, Shapes};
@@ -17,9 +18,7 @@ use shapes::{Member, Shapes};
 /// Reads JSON records of one kind.
 #[derive(Debug)]
 pub struct JsonDecoder {
-    kind: Kind,
-    fields: FieldSet,
-    required: u32,
+    wanted: Wanted,
     marks: Marks,
     shapes: Shapes,
 }
@@ -27,9 +26,7 @@ pub struct JsonDecoder {
 impl JsonDecoder {
     /// Of the optional fields, those in `fields` are kept. Which records are accepted does not depend on it.
     pub fn new(kind: Kind, fields: FieldSet) -> Self {
-        let required = kind.required().iter().fold(0, |bits, field| bits | 1 << field.index());
-        let fields = fields.union(kind.required().iter().copied().collect());
-        Self { kind, fields, required, marks: Marks::default(), shapes: Shapes::default() }
+        Self { wanted: Wanted::new(kind, fields), marks: Marks::default(), shapes: Shapes::default() }
     }
 
     /// As [`Event::from_json`], restricted to the fields.
@@ -44,7 +41,7 @@ impl JsonDecoder {
 
     #[cold]
     fn decode_exactly<'a>(&self, value: &'a [u8]) -> Result<Event<'a>, Rejection> {
-        Ok(Event::from_json(self.kind, value)?.restricted(self.kind, self.fields))
+        Ok(Event::from_json(self.wanted.kind, value)?.restricted(self.wanted.kind, self.wanted.kept))
     }
 
     /// `None` where the record is wrong, or where that is not plain to see.
@@ -54,7 +51,7 @@ impl JsonDecoder {
         let scan = Scan { text, marks: &self.marks };
         let shapes = &mut self.shapes;
         shapes.begin();
-        let mut reading = Reading { scan, event, seen: 0, present: 0, numbers: [0; NumberField::COUNT] };
+        let mut reading = Reading { scan, event, seen: 0, tally: Tally::default() };
         let mut at = 0;
         loop {
             let (member, value_at) = match shapes.guess(value, at) {
@@ -65,7 +62,7 @@ impl JsonDecoder {
                     None => match scan.next(at, at == 0)? {
                         Next::End => break,
                         Next::Key { start, end, value_at } => {
-                            let member = member(self.kind, self.fields, &scan.unescaped(start, end)?);
+                            let member = member(&self.wanted, &scan.unescaped(start, end)?);
                             shapes.read(member);
                             (member, value_at)
                         }
@@ -74,7 +71,9 @@ impl JsonDecoder {
             };
             at = reading.value(member, value_at)?;
         }
-        reading.finish(self.kind, self.required)?;
+        if !reading.tally.holds(&self.wanted) {
+            return None;
+        }
         if shapes.end() {
             self.learn(text);
         }
@@ -90,19 +89,15 @@ impl JsonDecoder {
             let Some(Next::Key { start, end, value_at }) = scan.next(at, at == 0) else { return None };
             let literal = &text.as_bytes()[at..value_at];
             at = scan.skip(value_at)?;
-            Some((literal, member(self.kind, self.fields, &scan.unescaped(start, end)?)))
+            Some((literal, member(&self.wanted, &scan.unescaped(start, end)?)))
         });
         self.shapes.learn(literals);
     }
 }
 
-fn member(kind: Kind, kept: FieldSet, name: &str) -> Member {
-    let field = kind.field(name);
-    Member {
-        field,
-        bit: field.map_or(0, |field| 1 << field.index()),
-        kept: field.is_some_and(|field| kept.contains(field)),
-    }
+fn member(wanted: &Wanted, name: &str) -> Member {
+    let field = wanted.kind.field(name);
+    Member { field, bit: field.map_or(0, bit), kept: field.is_some_and(|field| wanted.kept.contains(field)) }
 }
 
 /// A record on its way to an event.
@@ -111,10 +106,7 @@ struct Reading<'a, 'm, 'e> {
     event: &'e mut Event<'a>,
     /// Fields whose key stood there.
     seen: u32,
-    /// Those of them that were not null.
-    present: u32,
-    /// Those that hold together, whether or not they are kept.
-    numbers: [i64; NumberField::COUNT],
+    tally: Tally,
 }
 
 impl Reading<'_, '_, '_> {
@@ -129,7 +121,7 @@ impl Reading<'_, '_, '_> {
         if self.scan.byte(at)? == b'n' {
             return self.scan.word(at, "null");
         }
-        self.present |= member.bit;
+        self.tally.present |= member.bit;
         match field {
             Field::Ts => {
                 let (ts, end) = self.scan.integer(at, EventTime::MAX_RECORD.0)?;
@@ -139,8 +131,7 @@ impl Reading<'_, '_, '_> {
             Field::Text(field) => {
                 let (start, end) = self.scan.string(at)?;
                 let text = self.scan.unescaped(start, end)?;
-                let empty_is_wrong = matches!(field, TextField::Service | TextField::Metric);
-                if text.len() > LABEL_BYTES_MAX || (empty_is_wrong && text.is_empty()) {
+                if !text_holds(field, &text) {
                     return None;
                 }
                 if member.kept {
@@ -152,7 +143,7 @@ impl Reading<'_, '_, '_> {
                 let (_, max) = field.range();
                 let (number, end) =
                     if field.is_decimal() { self.scan.millionths(at, max)? } else { self.scan.integer(at, max)? };
-                self.numbers[field as usize] = number;
+                self.tally.numbers[field as usize] = number;
                 if member.kept {
                     self.event.set_number(field, number);
                 }
@@ -179,22 +170,5 @@ impl Reading<'_, '_, '_> {
                 Some(end)
             }
         }
-    }
-
-    /// What [`Event::checked`] asks beyond single fields.
-    #[inline]
-    fn finish(&self, kind: Kind, required: u32) -> Option<()> {
-        if self.present & required != required {
-            return None;
-        }
-        if kind == Kind::Score {
-            let has = |field| self.present & 1 << Field::Number(field).index() != 0;
-            let (good, total) = (has(NumberField::Good), has(NumberField::Total));
-            let in_order = self.numbers[NumberField::Good as usize] <= self.numbers[NumberField::Total as usize];
-            if good != total || !(good || has(NumberField::Value)) || !in_order {
-                return None;
-            }
-        }
-        Some(())
     }
 }
