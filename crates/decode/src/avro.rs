@@ -1,28 +1,247 @@
 //! Avro → an event, by a plan that is made once for each writer schema.
 
+mod cursor;
+mod decimals;
 mod encode;
 mod plan;
 mod schema;
 
-pub use encode::AvroEncoder;
-pub use schema::{AvroSchemaError, AvroSchemas, Framing, SchemaKey};
+use std::borrow::Cow;
 
-use streamgauge_events::{Event, FieldSet, Reason, Rejection};
+use streamgauge_events::event::{Field, VALUE_SCALE};
+use streamgauge_events::{Attributes, Event, EventTime, FieldSet, Reason, Rejection, json_number};
+
+pub use encode::AvroEncoder;
+pub use schema::{AvroSchemaError, AvroSchemas, Framing, SchemaKey, SchemaName};
+
+use crate::checks::{Tally, Wanted, bit, text_holds};
+use cursor::{Broken, Cursor};
+use plan::{Form, Plan, Step};
 
 /// Reads Avro records of one topic.
+#[derive(Debug)]
 pub struct AvroDecoder {
     schemas: AvroSchemas,
-    fields: FieldSet,
+    wanted: Wanted,
 }
 
 impl AvroDecoder {
     /// Of the optional fields, those in `fields` are kept. Which records are accepted does not depend on it.
     pub fn new(schemas: &AvroSchemas, fields: FieldSet) -> Self {
-        Self { schemas: schemas.clone(), fields }
+        Self { schemas: schemas.clone(), wanted: Wanted::new(schemas.kind, fields) }
     }
 
+    /// A framed record, with the schema that wrote it. The same rules as for JSON, with the same reasons.
+    #[inline]
     pub fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(SchemaKey, Event<'a>), Rejection> {
-        let _ = (&self.schemas, self.fields, value);
-        Err(Rejection::new(Reason::UnknownSchema, "Avro is not read yet"))
+        let Some((key, datum)) = self.schemas.framing.split(value) else { return Err(self.unframed()) };
+        let Some(plan) = self.schemas.plans.get(&key) else { return Err(self.unknown(key)) };
+        let mut event = Event::empty();
+        let mut reading = Reading { event: &mut event, kept: self.wanted.kept, tally: Tally::default(), problem: None };
+        match reading.record(plan, datum) {
+            Ok(true) if reading.tally.holds(&self.wanted) => Ok((key, event)),
+            _ => Err(self.explain(plan, datum)),
+        }
+    }
+
+    /// Why a record is rejected: what is wrong with its bytes, else its first wrong field, else what it lacks.
+    #[cold]
+    fn explain(&self, plan: &Plan, datum: &[u8]) -> Rejection {
+        let mut event = Event::empty();
+        let mut reading = Reading { event: &mut event, kept: FieldSet::ALL, tally: Tally::default(), problem: None };
+        if let Err(Broken { what, left }) = reading.record(plan, datum) {
+            return Rejection::new(
+                Reason::Undecodable,
+                format!("{what} before byte {} of the datum", datum.len() - left),
+            );
+        }
+        let problem = reading.problem.take();
+        problem.or_else(|| event.checked(self.wanted.kind).err()).unwrap_or_else(|| {
+            // Not reached: `Tally::holds` and `Event::checked` say the same, which tests hold them to.
+            Rejection::new(Reason::Undecodable, "rejected without a reason")
+        })
+    }
+
+    #[cold]
+    fn unframed(&self) -> Rejection {
+        let expected = match self.schemas.framing {
+            Framing::SingleObject => "c3 01 and the fingerprint of a schema",
+            Framing::Confluent => "00 and the id of a schema",
+        };
+        Rejection::new(Reason::UnknownSchema, format!("does not begin with {expected}"))
+    }
+
+    #[cold]
+    fn unknown(&self, key: SchemaKey) -> Rejection {
+        let what = match self.schemas.framing {
+            Framing::SingleObject => "fingerprint",
+            Framing::Confluent => "id",
+        };
+        let message =
+            format!("no schema with {what} {key} is configured: add the writer's schema to those of the topic");
+        Rejection::new(Reason::UnknownSchema, message)
+    }
+}
+
+/// A record on its way to an event.
+struct Reading<'a, 'e> {
+    event: &'e mut Event<'a>,
+    kept: FieldSet,
+    tally: Tally,
+    /// The first field that is wrong. What is wrong with the bytes behind it weighs more.
+    problem: Option<Rejection>,
+}
+
+impl<'a> Reading<'a, '_> {
+    /// Whether all fields are right, each by itself.
+    fn record(&mut self, plan: &Plan, datum: &'a [u8]) -> Result<bool, Broken> {
+        let mut cursor = Cursor::new(datum);
+        for step in &plan.steps {
+            match step {
+                Step::Skip(skip) => cursor.skip(&plan.skips, *skip)?,
+                Step::Read(field, form) => self.value(plan, *field, form, &mut cursor)?,
+                Step::Choose(field, forms) => {
+                    let branch = cursor.index(forms.len())?;
+                    self.value(plan, *field, &forms[branch], &mut cursor)?;
+                }
+            }
+        }
+        if cursor.rest().is_empty() {
+            Ok(self.problem.is_none())
+        } else {
+            Err(cursor.broken("something behind the record"))
+        }
+    }
+
+    #[inline]
+    fn value(&mut self, plan: &Plan, field: Field, form: &Form, cursor: &mut Cursor<'a>) -> Result<(), Broken> {
+        match form {
+            Form::Null => {}
+            Form::Text => self.text(field, Cow::Borrowed(cursor.text()?)),
+            Form::Long => {
+                let value = cursor.long()?;
+                self.integer(field, value.into());
+            }
+            Form::Int => {
+                let value = cursor.int()?;
+                self.integer(field, value.into());
+            }
+            Form::Milliseconds => {
+                let value = i128::from(cursor.long()?) * 1000;
+                self.integer(field, value);
+            }
+            Form::Boolean => {
+                let value = cursor.boolean()?;
+                self.tally.present |= bit(field);
+                if self.kept.contains(field) {
+                    self.event.ok = Some(value);
+                }
+            }
+            Form::Double => self.float(field, f64::from_le_bytes(cursor.chunk()?)),
+            Form::Float => self.float(field, f32::from_le_bytes(cursor.chunk()?).into()),
+            Form::DecimalBytes { scale } => self.decimal(field, cursor.bytes()?, *scale),
+            Form::DecimalFixed { size, scale } => self.decimal(field, cursor.fixed(*size)?, *scale),
+            Form::Symbol(symbols) => {
+                let index = cursor.index(symbols.len())?;
+                self.text(field, Cow::Owned(symbols[index].clone()));
+            }
+            Form::TextMap => {
+                let blocks = cursor.text_map()?;
+                self.tally.present |= bit(field);
+                if self.kept.contains(field) {
+                    self.event.attributes = Attributes::Avro(blocks);
+                }
+            }
+            Form::NoTexts(skip) => cursor.skip(&plan.skips, *skip)?,
+            Form::Wrong(skip, found) => {
+                cursor.skip(&plan.skips, *skip)?;
+                self.wrong_type(field, found);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn text(&mut self, field: Field, text: Cow<'a, str>) {
+        let Field::Text(name) = field else { return };
+        // Without a sentence of its own: `Event::checked` says which it is, once more is known.
+        if text_holds(name, &text) {
+            self.tally.present |= bit(field);
+        } else {
+            self.tally.broken = true;
+        }
+        if self.kept.contains(field) {
+            self.event.set_text(name, text);
+        }
+    }
+
+    /// In the unit in which the field is kept, but for `value`, which is whole here.
+    #[inline]
+    fn integer(&mut self, field: Field, value: i128) {
+        let (value, max) = match field {
+            Field::Ts => (value, EventTime::MAX_RECORD.0),
+            Field::Number(number) if number.is_decimal() => return self.number(field, value * i128::from(VALUE_SCALE)),
+            Field::Number(number) => (value, number.range().1),
+            _ => return,
+        };
+        if value < 0 {
+            return self.wrong(|| Rejection::new(Reason::Negative, format!("{field} is {value}")));
+        }
+        if value > i128::from(max) {
+            return self
+                .wrong(|| Rejection::new(Reason::OutOfRange, format!("{field} must be from 0 to {max}, not {value}")));
+        }
+        self.set(field, value as i64);
+    }
+
+    #[inline]
+    fn set(&mut self, field: Field, value: i64) {
+        self.tally.present |= bit(field);
+        match field {
+            Field::Ts => self.event.ts = EventTime(value),
+            Field::Number(number) => {
+                self.tally.numbers[number as usize] = value;
+                if self.kept.contains(field) {
+                    self.event.set_number(number, value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn float(&mut self, field: Field, value: f64) {
+        if !value.is_finite() {
+            return self.wrong_type(field, if value.is_nan() { "NaN" } else { "infinity" });
+        }
+        self.number(field, decimals::of_float(value).map_or(i128::MAX, i128::from));
+    }
+
+    #[inline]
+    fn decimal(&mut self, field: Field, unscaled: &[u8], scale: usize) {
+        self.number(field, decimals::of_decimal(unscaled, scale).map_or(i128::MAX, i128::from));
+    }
+
+    /// Millionths; the largest number stands for all that are too large either way.
+    #[inline]
+    fn number(&mut self, field: Field, millionths: i128) {
+        let Field::Number(number) = field else { return };
+        let (min, max) = number.range();
+        if (i128::from(min)..=i128::from(max)).contains(&millionths) {
+            return self.set(field, millionths as i64);
+        }
+        self.wrong(|| {
+            let (min, max) = (json_number::from_millionths(min), json_number::from_millionths(max));
+            Rejection::new(Reason::OutOfRange, format!("{field} must be from {min} to {max}"))
+        });
+    }
+
+    #[cold]
+    fn wrong_type(&mut self, field: Field, found: &str) {
+        self.wrong(|| Rejection::new(Reason::WrongType, format!("{field} can't be {found}")));
+    }
+
+    #[cold]
+    fn wrong(&mut self, rejection: impl FnOnce() -> Rejection) {
+        self.problem.get_or_insert_with(rejection);
     }
 }

@@ -1,21 +1,174 @@
 //! One JSON object → an event.
+//!
+//! One pass marks the quotes, then keys are guessed from recent records and values are read where they stand. Whatever
+//! is not plainly right goes the exact way, [`Event::from_json`], which decides and explains.
 
-use streamgauge_events::{Event, FieldSet, Kind, Rejection};
+mod marks;
+mod scan;
+mod shapes;
+
+use streamgauge_events::event::Field;
+use streamgauge_events::{Attributes, Event, EventTime, FieldSet, Kind, Rejection};
+
+use crate::checks::{Tally, Wanted, bit, text_holds};
+use marks::Marks;
+use scan::{Next, Scan};
+use shapes::{Member, Shapes};
 
 /// Reads JSON records of one kind.
+#[derive(Debug)]
 pub struct JsonDecoder {
-    kind: Kind,
-    fields: FieldSet,
+    wanted: Wanted,
+    marks: Marks,
+    shapes: Shapes,
 }
 
 impl JsonDecoder {
     /// Of the optional fields, those in `fields` are kept. Which records are accepted does not depend on it.
     pub fn new(kind: Kind, fields: FieldSet) -> Self {
-        Self { kind, fields }
+        Self { wanted: Wanted::new(kind, fields), marks: Marks::default(), shapes: Shapes::default() }
     }
 
     /// As [`Event::from_json`], restricted to the fields.
+    #[inline]
     pub fn decode<'a>(&mut self, value: &'a [u8]) -> Result<Event<'a>, Rejection> {
-        Ok(Event::from_json(self.kind, value)?.restricted(self.kind, self.fields))
+        let mut event = Event::empty();
+        if self.read(value, &mut event).is_some() {
+            return Ok(event);
+        }
+        self.decode_exactly(value)
+    }
+
+    #[cold]
+    fn decode_exactly<'a>(&self, value: &'a [u8]) -> Result<Event<'a>, Rejection> {
+        Ok(Event::from_json(self.wanted.kind, value)?.restricted(self.wanted.kind, self.wanted.kept))
+    }
+
+    /// `None` where the record is wrong, or where that is not plain to see.
+    fn read<'a>(&mut self, value: &'a [u8], event: &mut Event<'a>) -> Option<()> {
+        let text = std::str::from_utf8(value).ok()?;
+        self.marks.set(value);
+        let scan = Scan { text, marks: &self.marks };
+        let shapes = &mut self.shapes;
+        shapes.begin();
+        let mut reading = Reading { scan, event, seen: 0, tally: Tally::default() };
+        let mut at = 0;
+        loop {
+            let (member, value_at) = match shapes.guess(value, at) {
+                Some(guessed) => guessed,
+                None if value.get(at..) == Some(b"}") && at > 0 => break,
+                None => match shapes.guess_again(value, at) {
+                    Some(guessed) => guessed,
+                    None => match scan.next(at, at == 0)? {
+                        Next::End => break,
+                        Next::Key { start, end, value_at } => {
+                            let member = member(&self.wanted, &scan.unescaped(start, end)?);
+                            shapes.read(member);
+                            (member, value_at)
+                        }
+                    },
+                },
+            };
+            at = reading.value(member, value_at)?;
+        }
+        if !reading.tally.holds(&self.wanted) {
+            return None;
+        }
+        if shapes.end() {
+            self.learn(text);
+        }
+        Some(())
+    }
+
+    /// Remembers what stands between the values of a record that was just read.
+    #[cold]
+    fn learn(&mut self, text: &str) {
+        let scan = Scan { text, marks: &self.marks };
+        let mut at = 0;
+        let literals = std::iter::from_fn(|| {
+            let Some(Next::Key { start, end, value_at }) = scan.next(at, at == 0) else { return None };
+            let literal = &text.as_bytes()[at..value_at];
+            at = scan.skip(value_at)?;
+            Some((literal, member(&self.wanted, &scan.unescaped(start, end)?)))
+        });
+        self.shapes.learn(literals);
+    }
+}
+
+fn member(wanted: &Wanted, name: &str) -> Member {
+    let field = wanted.kind.field(name);
+    Member { field, bit: field.map_or(0, bit), kept: field.is_some_and(|field| wanted.kept.contains(field)) }
+}
+
+/// A record on its way to an event.
+struct Reading<'a, 'm, 'e> {
+    scan: Scan<'a, 'm>,
+    event: &'e mut Event<'a>,
+    /// Fields whose key stood there.
+    seen: u32,
+    tally: Tally,
+}
+
+impl Reading<'_, '_, '_> {
+    /// Reads the value at `at`; where it ends.
+    #[inline]
+    fn value(&mut self, member: Member, at: usize) -> Option<usize> {
+        let Some(field) = member.field else { return self.scan.skip(at) };
+        if self.seen & member.bit != 0 {
+            return None;
+        }
+        self.seen |= member.bit;
+        if self.scan.byte(at)? == b'n' {
+            return self.scan.word(at, "null");
+        }
+        self.tally.present |= member.bit;
+        match field {
+            Field::Ts => {
+                let (ts, end) = self.scan.integer(at, EventTime::MAX_RECORD.0)?;
+                self.event.ts = EventTime(ts);
+                Some(end)
+            }
+            Field::Text(field) => {
+                let (start, end) = self.scan.string(at)?;
+                let text = self.scan.unescaped(start, end)?;
+                if !text_holds(field, &text) {
+                    return None;
+                }
+                if member.kept {
+                    self.event.set_text(field, text);
+                }
+                Some(end.wrapping_add(1))
+            }
+            Field::Number(field) => {
+                let (_, max) = field.range();
+                let (number, end) =
+                    if field.is_decimal() { self.scan.millionths(at, max)? } else { self.scan.integer(at, max)? };
+                self.tally.numbers[field as usize] = number;
+                if member.kept {
+                    self.event.set_number(field, number);
+                }
+                Some(end)
+            }
+            Field::Ok => {
+                let (ok, end) = match self.scan.byte(at)? {
+                    b't' => (true, self.scan.word(at, "true")?),
+                    _ => (false, self.scan.word(at, "false")?),
+                };
+                if member.kept {
+                    self.event.ok = Some(ok);
+                }
+                Some(end)
+            }
+            Field::Attributes => {
+                if self.scan.byte(at)? != b'{' {
+                    return None;
+                }
+                let end = self.scan.skip(at)?;
+                if member.kept {
+                    self.event.attributes = Attributes::Json(&self.scan.text[at..end]);
+                }
+                Some(end)
+            }
+        }
     }
 }

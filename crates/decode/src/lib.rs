@@ -4,8 +4,9 @@
 //! formats and schemas. Must never know: Kafka, topics, clocks, IO, how anything is counted.
 
 mod avro;
+mod checks;
 mod json;
 pub mod schemas;
 
-pub use avro::{AvroDecoder, AvroEncoder, AvroSchemaError, AvroSchemas, Framing, SchemaKey};
+pub use avro::{AvroDecoder, AvroEncoder, AvroSchemaError, AvroSchemas, Framing, SchemaKey, SchemaName};
 pub use json::JsonDecoder;

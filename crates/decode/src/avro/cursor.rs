@@ -1,0 +1,193 @@
+//! Avro's binary encoding, read from the front; everything is checked, also what is skipped.
+
+use super::plan::{Skip, SkipIndex};
+
+/// The bytes of a datum that have not been read yet.
+#[derive(Clone, Debug)]
+pub struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+/// Bytes that no writer with this schema makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken {
+    pub what: &'static str,
+    /// So many bytes before the end.
+    pub left: usize,
+}
+
+/// Values within values; as deep as JSON may be nested.
+const DEPTH_MAX: u32 = 128;
+
+type Read<T> = Result<T, Broken>;
+
+impl<'a> Cursor<'a> {
+    #[inline]
+    pub fn new(datum: &'a [u8]) -> Self {
+        Self { rest: datum }
+    }
+
+    #[inline]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[cold]
+    pub fn broken(&self, what: &'static str) -> Broken {
+        Broken { what, left: self.rest.len() }
+    }
+
+    /// A variable-length zigzag integer of 64 bits.
+    #[inline]
+    pub fn long(&mut self) -> Read<i64> {
+        let value = match *self.rest {
+            [first, ref behind @ ..] if first < 0x80 => {
+                self.rest = behind;
+                u64::from(first)
+            }
+            _ => self.long_of_many()?,
+        };
+        Ok((value >> 1) as i64 ^ (value as i64 & 1).wrapping_neg())
+    }
+
+    #[inline]
+    fn long_of_many(&mut self) -> Read<u64> {
+        let mut value = 0_u64;
+        for (place, byte) in self.rest.iter().enumerate().take(10) {
+            // The tenth byte has room for one bit.
+            if place == 9 && *byte > 1 {
+                return Err(self.broken("an integer of more than 64 bits"));
+            }
+            value |= u64::from(byte & 0x7f) << (7 * place);
+            if *byte < 0x80 {
+                self.rest = &self.rest[place + 1..];
+                return Ok(value);
+            }
+        }
+        Err(self.broken("an integer cut off"))
+    }
+
+    #[inline]
+    pub fn int(&mut self) -> Read<i32> {
+        let value = self.long()?;
+        i32::try_from(value).map_err(|_| self.broken("an int of more than 32 bits"))
+    }
+
+    /// The index of a branch or symbol.
+    #[inline]
+    pub fn index(&mut self, count: usize) -> Read<usize> {
+        let index = self.long()?;
+        usize::try_from(index)
+            .ok()
+            .filter(|index| *index < count)
+            .ok_or_else(|| self.broken("no such branch or symbol"))
+    }
+
+    #[inline]
+    pub fn boolean(&mut self) -> Read<bool> {
+        match self.fixed(1)? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(self.broken("a boolean that is neither 0 nor 1")),
+        }
+    }
+
+    #[inline]
+    pub fn fixed(&mut self, size: usize) -> Read<&'a [u8]> {
+        let (bytes, behind) = self.rest.split_at_checked(size).ok_or_else(|| self.broken("cut off"))?;
+        self.rest = behind;
+        Ok(bytes)
+    }
+
+    pub fn chunk<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let (bytes, behind) = self.rest.split_first_chunk::<N>().ok_or_else(|| self.broken("cut off"))?;
+        self.rest = behind;
+        Ok(*bytes)
+    }
+
+    #[inline]
+    pub fn bytes(&mut self) -> Read<&'a [u8]> {
+        let length = self.long()?;
+        match usize::try_from(length) {
+            Ok(length) => self.fixed(length),
+            Err(_) => Err(self.broken("a length below zero")),
+        }
+    }
+
+    #[inline]
+    pub fn text(&mut self) -> Read<&'a str> {
+        let bytes = self.bytes()?;
+        std::str::from_utf8(bytes).map_err(|_| self.broken("a text that is not UTF-8"))
+    }
+
+    /// The blocks of an array or a map. Items of no width are counted, not visited.
+    fn blocks(&mut self, no_width: bool, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+        loop {
+            let count = self.long()?;
+            if count == 0 {
+                return Ok(());
+            }
+            let size = if count < 0 { Some(self.long()?) } else { None };
+            let before = self.rest.len();
+            if !no_width {
+                // Every item takes at least a byte.
+                if count.unsigned_abs() > before as u64 {
+                    return Err(self.broken("a block cut off"));
+                }
+                for _ in 0..count.unsigned_abs() {
+                    item(self)?;
+                }
+            }
+            if size.is_some_and(|size| usize::try_from(size) != Ok(before - self.rest.len())) {
+                return Err(self.broken("a block of another size than it says"));
+            }
+        }
+    }
+
+    /// A map of texts, as its blocks, the closing empty one included.
+    pub fn text_map(&mut self) -> Read<&'a [u8]> {
+        let whole = self.rest;
+        self.blocks(false, |cursor| {
+            cursor.text()?;
+            cursor.text()?;
+            Ok(())
+        })?;
+        Ok(&whole[..whole.len() - self.rest.len()])
+    }
+
+    #[inline]
+    pub fn skip(&mut self, skips: &[Skip], index: SkipIndex) -> Read<()> {
+        self.skip_within(skips, index, 0)
+    }
+
+    fn skip_within(&mut self, skips: &[Skip], index: SkipIndex, depth: u32) -> Read<()> {
+        if depth > DEPTH_MAX {
+            return Err(self.broken("nested too deep"));
+        }
+        match &skips[index] {
+            Skip::Nothing => Ok(()),
+            Skip::Boolean => self.boolean().map(drop),
+            Skip::Int => self.int().map(drop),
+            Skip::Long => self.long().map(drop),
+            Skip::Bytes => self.bytes().map(drop),
+            Skip::Text => self.text().map(drop),
+            Skip::Fixed(size) => self.fixed(*size).map(drop),
+            Skip::Enum(symbols) => self.index(*symbols).map(drop),
+            Skip::Union(branches) => {
+                let branch = self.index(branches.len())?;
+                self.skip_within(skips, branches[branch], depth + 1)
+            }
+            Skip::Record { fields, no_width: false } => {
+                fields.iter().try_for_each(|field| self.skip_within(skips, *field, depth + 1))
+            }
+            Skip::Record { .. } => Ok(()),
+            Skip::Array { items, no_width } => {
+                self.blocks(*no_width, |cursor| cursor.skip_within(skips, *items, depth + 1))
+            }
+            Skip::Map(values) => self.blocks(false, |cursor| {
+                cursor.text()?;
+                cursor.skip_within(skips, *values, depth + 1)
+            }),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The order of keys in recent records, as bytes: what stands between two values is guessed, and only compared.
+//!
+//! A guess that fits is as good as reading, since the same bytes were read before at such a place. One that doesn't
+//! costs a comparison. So nothing here decides what is accepted.
+
+use streamgauge_events::Field;
+
+/// What a key stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// `None`: the kind has no such field.
+    pub field: Option<Field>,
+    /// A bit of its own for each field, none where there is no field.
+    pub bit: u32,
+    /// Somebody reads it.
+    pub kept: bool,
+}
+
+/// From the end of a value to the next one: `,"route":`.
+#[derive(Clone, Copy, Debug)]
+struct Literal {
+    bytes: [u8; BYTES_MAX],
+    length: usize,
+    member: Member,
+}
+
+/// Enough for `, "environment": ` and names half as long again. Longer ones are read every time.
+const BYTES_MAX: usize = 32;
+const HALF: usize = BYTES_MAX / 2;
+
+impl Literal {
+    #[inline]
+    fn stands_at(&self, record: &[u8], at: usize) -> bool {
+        let Some(rest) = record.get(at..) else { return false };
+        match rest.first_chunk::<HALF>() {
+            Some(head) if self.length <= HALF => masked(head, self.length) == half(&self.bytes, 0),
+            Some(_) => match rest.first_chunk::<BYTES_MAX>() {
+                Some(whole) => {
+                    half(whole, 0) == half(&self.bytes, 0)
+                        && masked(&whole[HALF..].try_into().unwrap_or([0; HALF]), self.length - HALF)
+                            == half(&self.bytes, HALF)
+                }
+                None => rest.starts_with(&self.bytes[..self.length]),
+            },
+            None => rest.starts_with(&self.bytes[..self.length]),
+        }
+    }
+}
+
+#[inline]
+fn half(bytes: &[u8; BYTES_MAX], from: usize) -> u128 {
+    bytes[from..].first_chunk::<HALF>().map_or(0, |half| u128::from_le_bytes(*half))
+}
+
+/// The first `length` bytes; `length` is from 1 to [`HALF`].
+#[inline]
+fn masked(bytes: &[u8; HALF], length: usize) -> u128 {
+    u128::from_le_bytes(*bytes) & MASKS[length % (HALF + 1)]
+}
+
+const MASKS: [u128; HALF + 1] = {
+    let mut masks = [0; HALF + 1];
+    let mut length = 1;
+    while length <= HALF {
+        masks[length] = masks[length - 1] << 8 | 0xff;
+        length += 1;
+    }
+    masks
+};
+
+#[derive(Debug, Default)]
+struct Shape {
+    literals: Vec<Literal>,
+    /// Records that had it from first to last; halved when a shape is learned.
+    hits: u32,
+}
+
+/// Producers that share a topic are few, or write alike.
+const SHAPES_MAX: usize = 4;
+/// More members than an event has fields, and some that it has not.
+const LITERALS_MAX: usize = 40;
+/// Learning costs as much as reading a record once more; keys in ever new orders shall not pay for it every time.
+const RECORDS_BETWEEN_LESSONS: u32 = 16;
+
+/// The shapes of recent records, and where in one of them the record is that is being read.
+#[derive(Debug, Default)]
+pub struct Shapes {
+    shapes: Vec<Shape>,
+    current: usize,
+    next: usize,
+    /// Keys of this record that no shape has told.
+    missed: u32,
+    records_until_lesson: u32,
+}
+
+impl Shapes {
+    /// Before the first key.
+    #[inline]
+    pub fn begin(&mut self) {
+        self.next = 0;
+        self.missed = 0;
+    }
+
+    /// The member whose key stands at `at`, and where its value begins.
+    #[inline]
+    pub fn guess(&mut self, record: &[u8], at: usize) -> Option<(Member, usize)> {
+        let literal = self.shapes.get(self.current)?.literals.get(self.next)?;
+        if !literal.stands_at(record, at) {
+            return None;
+        }
+        self.next = self.next.wrapping_add(1);
+        Some((literal.member, at.wrapping_add(literal.length)))
+    }
+
+    /// After a wrong guess: some members left out, or another shape.
+    pub fn guess_again(&mut self, record: &[u8], at: usize) -> Option<(Member, usize)> {
+        // The first literal opens the object, the others don't.
+        let ahead = if self.next == 0 { 0..0 } else { 1..4 };
+        let others = (0..self.shapes.len()).filter(|other| *other != self.current).map(|other| (other, self.next));
+        let places = ahead.map(|more| (self.current, self.next + more)).chain(others);
+        for (shape, place) in places {
+            let Some(literal) = self.shapes.get(shape).and_then(|shape| shape.literals.get(place)) else { continue };
+            if literal.stands_at(record, at) {
+                (self.current, self.next) = (shape, place + 1);
+                return Some((literal.member, at + literal.length));
+            }
+        }
+        None
+    }
+
+    /// A key that had to be read: the guesses go on behind it, if the shape has it.
+    pub fn read(&mut self, member: Member) {
+        self.missed += 1;
+        let known = |shape: &Shape| {
+            shape.literals.iter().position(|literal| literal.member.bit == member.bit && member.field.is_some())
+        };
+        let place = self.shapes.get(self.current).and_then(known);
+        self.next = place.map_or(self.next.max(1), |place| place + 1);
+    }
+
+    /// After a record that was accepted: whether it should be learned.
+    #[inline]
+    pub fn end(&mut self) -> bool {
+        if self.missed == 0 {
+            if let Some(shape) = self.shapes.get_mut(self.current) {
+                shape.hits = shape.hits.saturating_add(1);
+            }
+            self.records_until_lesson = self.records_until_lesson.saturating_sub(1);
+            return false;
+        }
+        self.records_until_lesson = self.records_until_lesson.saturating_sub(1);
+        self.shapes.len() < SHAPES_MAX || self.records_until_lesson == 0
+    }
+
+    /// Learns a record by its literals. The shape that was of least use makes room.
+    pub fn learn<'r>(&mut self, literals: impl Iterator<Item = (&'r [u8], Member)>) {
+        self.records_until_lesson = RECORDS_BETWEEN_LESSONS;
+        let mut learned = Vec::new();
+        for (bytes, member) in literals.take(LITERALS_MAX) {
+            // A literal too long for its place never fits.
+            let mut literal = Literal { bytes: [0; BYTES_MAX], length: bytes.len(), member };
+            match literal.bytes.get_mut(..bytes.len()) {
+                Some(place) => place.copy_from_slice(bytes),
+                None => literal = Literal { bytes: [0xff; BYTES_MAX], length: BYTES_MAX, member },
+            }
+            learned.push(literal);
+        }
+        let shape = Shape { literals: learned, hits: 1 };
+        if self.shapes.len() < SHAPES_MAX {
+            self.shapes.push(shape);
+            self.current = self.shapes.len() - 1;
+            return;
+        }
+        for shape in &mut self.shapes {
+            shape.hits /= 2;
+        }
+        let least = (0..self.shapes.len()).min_by_key(|index| self.shapes[*index].hits).unwrap_or(0);
+        self.shapes[least] = shape;
+        self.current = least;
+    }
+}
