@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use streamgauge_events::topics;
+use streamgauge_events::{Kind, topics};
 use streamgauge_mapping::Mapping;
 use streamgauge_stage::worker::Counters;
 use streamgauge_stage::{TimeSettings, Worker, WorkerSettings};
@@ -64,6 +64,7 @@ pub struct BackfillArgs {
 
 pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     let mapping = Mapping::open(&args.mapping).map_err(bad_usage)?;
+    only_requests(&mapping).map_err(bad_usage)?;
     let definitions = read_definitions(&args.definitions).map_err(bad_usage)?;
     let settings = BundleSettings { series_max: args.series_max, ..BundleSettings::default() };
     let time = TimeSettings {
@@ -91,6 +92,14 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(EXIT_NOTHING_COUNTED));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The stage counts requests; other kinds go to Kafka by `streamgauge import`.
+fn only_requests(mapping: &Mapping) -> anyhow::Result<()> {
+    match mapping.kind() {
+        Kind::Request => Ok(()),
+        kind => bail!("a backfill counts requests, and this mapping is for {kind}s; its `event:` would be `requests`"),
+    }
 }
 
 fn read_definitions(paths: &[PathBuf]) -> anyhow::Result<Definitions> {
