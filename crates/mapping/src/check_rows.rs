@@ -5,7 +5,7 @@ use regex_lite::Regex;
 use crate::check::{Checked, Checker};
 use crate::definition::{CsvDefinition, Definition, Source};
 use crate::invalid::listed;
-use crate::mapping::{Format, RowPlan};
+use crate::mapping::{Format, Place, RowPlan};
 use crate::row_json::Node;
 use crate::row_log::GROUPS;
 
@@ -15,21 +15,31 @@ impl Checker<'_> {
             (Format::Csv, _) => self.csv(definition),
             (Format::JsonLines, _) => {
                 let mut root = Node::default();
-                for (slot, pointer) in self.places.iter().enumerate() {
+                for (slot, pointer) in self.in_row() {
                     root.insert(pointer, slot).expect("each pointer was inserted into a tree of its own before");
                 }
                 Ok(RowPlan::JsonLines(root))
             }
             (Format::Lines, Some(pattern)) => {
                 let names: Vec<_> = pattern.capture_names().collect();
-                let groups = self.places.iter().filter_map(|place| names.iter().position(|name| *name == Some(place)));
-                Ok(RowPlan::Lines { groups: groups.collect(), pattern })
+                let group = |place: &str| names.iter().position(|name| *name == Some(place));
+                let groups = self.in_row().filter_map(|(slot, place)| Some((slot, group(place)?))).collect();
+                Ok(RowPlan::Lines { groups, pattern })
             }
             (Format::Combined | Format::Lines, _) => {
-                let parts = self.places.iter().filter_map(|place| GROUPS.iter().position(|group| group == place));
-                Ok(RowPlan::Combined { parts: parts.collect() })
+                let part = |place: &str| GROUPS.iter().position(|group| *group == place);
+                let parts = self.in_row().filter_map(|(slot, place)| Some((slot, part(place)?))).collect();
+                Ok(RowPlan::Combined { parts })
             }
         }
+    }
+
+    /// The places that stand in the row itself, with their slots.
+    fn in_row(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.places.iter().enumerate().filter_map(|(slot, place)| match place {
+            Place::Row(name) => Some((slot, name.as_str())),
+            Place::FileName => None,
+        })
     }
 
     fn csv(&self, definition: &Definition) -> Checked<RowPlan> {
@@ -50,7 +60,7 @@ impl Checker<'_> {
             return Err(self.source.invalid_at(at, "csv", "`header_rows: 0`", "names for the columns", remedy));
         }
         if let Some(columns) = &csv.columns {
-            for place in &self.places {
+            for (_, place) in self.in_row() {
                 if columns.value.iter().filter(|column| *column == place).count() != 1 {
                     let expected = format!("`{place}` once, since a field is read from it");
                     let remedy = "List the names of all columns, in their order.";

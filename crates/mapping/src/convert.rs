@@ -4,54 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use regex_lite::Regex;
-use serde::Deserialize;
-use streamgauge_events::Request;
-use streamgauge_events::event::{LABEL_BYTES_MAX, LATENCY_US_MAX, STATUS_MAX};
+use streamgauge_events::event::{
+    COUNT_MAX, LABEL_BYTES_MAX, LATENCY_US_MAX, STATUS_MAX, VALUE_MILLIONTHS_MAX, VALUE_PLACES, VALUE_SCALE,
+};
+use streamgauge_events::{Field, NumberField, TextField};
 
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, Scale};
 use crate::extract::Value;
+use crate::mapped_event::Draft;
 use crate::times::TimeFormat;
 
-/// The fields of a `requests` event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventField {
-    Ts,
-    Service,
-    EventId,
-    Tenant,
-    Route,
-    Method,
-    Status,
-    Ok,
-    LatencyUs,
-    Version,
-    Environment,
-    Region,
-    TraceId,
-}
-
-impl EventField {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ts => "ts",
-            Self::Service => "service",
-            Self::EventId => "event_id",
-            Self::Tenant => "tenant",
-            Self::Route => "route",
-            Self::Method => "method",
-            Self::Status => "status",
-            Self::Ok => "ok",
-            Self::LatencyUs => "latency_us",
-            Self::Version => "version",
-            Self::Environment => "environment",
-            Self::Region => "region",
-            Self::TraceId => "trace_id",
-        }
-    }
-}
-
-/// A field and how its text becomes a value.
+/// A field of the event and how its text becomes a value.
 #[derive(Debug)]
 pub enum Target {
     Ts(TimeFormat),
@@ -60,58 +23,97 @@ pub enum Target {
         shift: i32,
         unit: String,
     },
+    Value(Scale),
+    /// `good` or `total`.
+    Count(NumberField),
     Status,
     Ok,
-    Label {
-        field: EventField,
-        write: fn(&mut Request<'static>, Cow<'static, str>),
-    },
+    Text(TextField),
+    /// By its name in the mapping, `attributes.plan`.
+    Attribute(String),
 }
 
+/// What stands before the name of an attribute.
+pub const ATTRIBUTES: &str = "attributes.";
+
 impl Target {
-    pub const fn field(&self) -> EventField {
+    pub fn name(&self) -> &str {
         match self {
-            Self::Ts(_) => EventField::Ts,
-            Self::LatencyUs { .. } => EventField::LatencyUs,
-            Self::Status => EventField::Status,
-            Self::Ok => EventField::Ok,
-            Self::Label { field, .. } => *field,
+            Self::Attribute(name) => name,
+            other => other.field().name(),
         }
     }
 
-    pub const fn label(field: EventField, write: fn(&mut Request<'static>, Cow<'static, str>)) -> Self {
-        Self::Label { field, write }
+    pub const fn field(&self) -> Field {
+        match self {
+            Self::Ts(_) => Field::Ts,
+            Self::LatencyUs { .. } => Field::Number(NumberField::LatencyUs),
+            Self::Value(_) => Field::Number(NumberField::Value),
+            Self::Count(field) => Field::Number(*field),
+            Self::Status => Field::Number(NumberField::Status),
+            Self::Ok => Field::Ok,
+            Self::Text(field) => Field::Text(*field),
+            Self::Attribute(_) => Field::Attributes,
+        }
     }
 
     /// Writes the field. The error ends a sentence that starts with the text: "is not …; expected …".
-    pub fn set(&self, request: &mut Request<'static>, text: &str) -> Result<(), String> {
+    pub fn set(&self, draft: &mut Draft, text: &str) -> Result<(), String> {
+        let event = &mut draft.event;
         match self {
-            Self::Ts(format) => request.ts = format.read(text.trim_ascii())?,
-            Self::LatencyUs { shift, unit } => request.latency_us = Some(latency_us(text.trim_ascii(), *shift, unit)?),
-            Self::Status => request.status = Some(status(text.trim_ascii())?),
-            Self::Ok => request.ok = Some(flag(text.trim_ascii())?),
-            Self::Label { field, write } => write(request, checked_label(*field, text)?),
+            Self::Ts(format) => event.ts = format.read(text.trim_ascii())?,
+            Self::LatencyUs { shift, unit } => {
+                event.set_number(NumberField::LatencyUs, latency_us(text.trim_ascii(), *shift, unit)?);
+            }
+            Self::Value(scale) => event.set_number(NumberField::Value, millionths(text.trim_ascii(), *scale)?),
+            Self::Count(field) => event.set_number(*field, count(text.trim_ascii())?),
+            Self::Status => event.set_number(NumberField::Status, status(text.trim_ascii())?),
+            Self::Ok => event.ok = Some(flag(text.trim_ascii())?),
+            Self::Text(field) => event.set_text(*field, Cow::Owned(checked_label(*field, text)?.to_owned())),
+            Self::Attribute(name) => {
+                let name = name.strip_prefix(ATTRIBUTES).unwrap_or(name);
+                draft.attributes.insert(name.to_owned(), bounded(text)?.to_owned());
+            }
         }
         Ok(())
     }
 }
 
-fn latency_us(text: &str, shift: i32, unit: &str) -> Result<u64, String> {
+fn latency_us(text: &str, shift: i32, unit: &str) -> Result<i64, String> {
     let number =
         Decimal::parse(text).ok_or_else(|| format!("is not a decimal number; expected a duration in {unit}"))?;
     if number.is_negative() {
         return Err(format!("is negative; expected a duration in {unit}"));
     }
     (number.rounded(shift).filter(|us| *us <= i128::from(LATENCY_US_MAX)))
-        .map(|us| us as u64)
+        .map(|us| us as i64)
         .ok_or_else(|| format!("is more than {LATENCY_US_MAX} us (407 days); expected a duration in {unit}"))
 }
 
-fn status(text: &str) -> Result<u16, String> {
+/// Rounded once, behind the scale, half to even.
+fn millionths(text: &str, scale: Scale) -> Result<i64, String> {
+    let number = Decimal::parse(text).ok_or("is not a decimal number")?;
+    (scale.rounded(number, VALUE_PLACES as i32))
+        .filter(|value| value.unsigned_abs() <= VALUE_MILLIONTHS_MAX.unsigned_abs() as u128)
+        .map(|value| value as i64)
+        .ok_or_else(|| {
+            let most = VALUE_MILLIONTHS_MAX / VALUE_SCALE;
+            format!("is not between -{most} and {most}, scaled; choose a larger unit with `scale`")
+        })
+}
+
+fn count(text: &str) -> Result<i64, String> {
+    (Decimal::parse(text).and_then(Decimal::integer))
+        .filter(|count| (0..=i128::from(COUNT_MAX)).contains(count))
+        .map(|count| count as i64)
+        .ok_or_else(|| format!("is not a count; expected an integer from 0 to {COUNT_MAX}"))
+}
+
+fn status(text: &str) -> Result<i64, String> {
     (text.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| text.parse().ok())
         .flatten()
-        .filter(|status| i64::from(*status) <= STATUS_MAX)
+        .filter(|status| *status <= STATUS_MAX)
         .ok_or_else(|| format!("is not a status; expected an integer from 0 to {STATUS_MAX}"))
 }
 
@@ -123,14 +125,19 @@ fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-fn checked_label(field: EventField, text: &str) -> Result<Cow<'static, str>, String> {
+fn bounded(text: &str) -> Result<&str, String> {
     if text.len() > LABEL_BYTES_MAX {
         return Err(format!("is {} bytes long; expected at most {LABEL_BYTES_MAX}", text.len()));
     }
-    if field == EventField::Service && text.is_empty() {
-        return Err("is empty; expected the name of a service".to_owned());
+    Ok(text)
+}
+
+fn checked_label(field: TextField, text: &str) -> Result<&str, String> {
+    match field {
+        TextField::Service if text.is_empty() => Err("is empty; expected the name of a service".to_owned()),
+        TextField::Metric if text.is_empty() => Err("is empty; expected the name of a metric".to_owned()),
+        _ => bounded(text),
     }
-    Ok(Cow::Owned(text.to_owned()))
 }
 
 /// How one value is read from a row, whatever it is for.
@@ -209,19 +216,51 @@ pub fn head(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use streamgauge_events::EventTime;
+    use streamgauge_events::{Event, EventTime, Kind};
 
     use super::*;
 
-    fn check(target: &Target, table: &[(&str, Result<&str, &str>)]) {
+    fn check_kind(kind: Kind, target: &Target, table: &[(&str, Result<&str, &str>)]) {
         for (text, expected) in table {
-            let mut request = Request::new(EventTime(0), "s");
-            match (target.set(&mut request, text), expected) {
-                (Ok(()), Ok(json)) => assert_eq!(String::from_utf8_lossy(&request.to_json()), *json, "{text}"),
+            let mut draft = Draft { event: Event::new(EventTime(0), "s"), ..Draft::new(kind) };
+            match (target.set(&mut draft, text), expected) {
+                (Ok(()), Ok(json)) => assert_eq!(String::from_utf8_lossy(&draft.event.to_json(kind)), *json, "{text}"),
                 (Err(problem), Err(part)) => assert!(problem.contains(part), "{text}: {problem}"),
                 (actual, _) => panic!("{text}: {actual:?}, expected {expected:?}"),
             }
         }
+    }
+
+    fn check(target: &Target, table: &[(&str, Result<&str, &str>)]) {
+        check_kind(Kind::Request, target, table);
+    }
+
+    #[test]
+    fn values_are_scaled_exactly_and_rounded_once() {
+        let table = [
+            ("0.01", "49.58675", Ok(r#"{"ts":0,"service":"s","value":0.495868}"#)),
+            ("0.01", "49.58665", Ok(r#"{"ts":0,"service":"s","value":0.495866}"#)),
+            ("1/1048576", "8650752", Ok(r#"{"ts":0,"service":"s","value":8.25}"#)),
+            ("1", "35184372.088832", Ok(r#"{"ts":0,"service":"s","value":35184372.088832}"#)),
+            ("1", "-35184372.088832", Ok(r#"{"ts":0,"service":"s","value":-35184372.088832}"#)),
+            ("1", "35184372.0888326", Err("is not between -35184372 and 35184372")),
+            ("1", "1e300", Err("choose a larger unit with `scale`")),
+            ("1", "NaN", Err("is not a decimal number")),
+        ];
+        for (scale, text, expected) in table {
+            let target = Target::Value(Scale::parse(scale).expect("a scale"));
+            check_kind(Kind::Resource, &target, &[(text, expected)]);
+        }
+        check_kind(
+            Kind::Score,
+            &Target::Count(NumberField::Total),
+            &[
+                ("12.0", Ok(r#"{"ts":0,"service":"s","total":12}"#)),
+                ("12.5", Err("is not a count")),
+                ("-1", Err("is not a count")),
+                ("4294967297", Err("from 0 to 4294967296")),
+            ],
+        );
     }
 
     #[test]
@@ -269,7 +308,7 @@ mod tests {
 
     #[test]
     fn labels_are_bounded() {
-        let service = Target::label(EventField::Service, |request, text| request.service = text);
+        let service = Target::Text(TextField::Service);
         let long = "x".repeat(LABEL_BYTES_MAX + 1);
         check(
             &service,

@@ -78,11 +78,32 @@ impl Decimal {
         let Some(divisor) = u32::try_from(-exponent).ok().filter(|n| *n <= 38).map(|n| 10_i128.pow(n)) else {
             return Some(0);
         };
-        let (quotient, remainder) = (self.mantissa / divisor, (self.mantissa % divisor).abs());
-        let above_half = remainder > divisor / 2 || (remainder == divisor / 2 && self.cut);
-        let tie_to_odd = remainder == divisor / 2 && quotient % 2 != 0;
-        let away = i128::from(above_half || tie_to_odd);
-        Some(if self.mantissa < 0 { quotient - away } else { quotient + away })
+        Some(nearest(self.mantissa, divisor, self.cut))
+    }
+
+    /// The integer nearest to `self * 10^shift / divisor`, of two the even one. `None` where more digits are needed than
+    /// fit into 128 bits.
+    pub fn rounded_over(self, shift: i32, divisor: u64) -> Option<i128> {
+        if divisor == 1 {
+            return self.rounded(shift);
+        }
+        if self.cut {
+            return None;
+        }
+        let trimmed = self.trimmed();
+        let exponent = trimmed.exponent + i64::from(shift);
+        let power = u32::try_from(exponent.unsigned_abs()).ok().and_then(|power| 10_i128.checked_pow(power));
+        match (exponent >= 0, power) {
+            _ if trimmed.mantissa == 0 => Some(0),
+            (true, power) => Some(nearest(trimmed.mantissa.checked_mul(power?)?, i128::from(divisor), false)),
+            // The quotient is at most the mantissa, which has 38 digits: over 10^39 it is below a tenth.
+            (false, None) => Some(0),
+            (false, Some(power)) => match power.checked_mul(i128::from(divisor)) {
+                Some(divisor) => Some(nearest(trimmed.mantissa, divisor, false)),
+                // The divisor is above 2^127 then.
+                None => (trimmed.mantissa.unsigned_abs() < 1 << 125).then_some(0),
+            },
+        }
     }
 
     /// Exact, or `None` where more digits are needed than are kept.
@@ -92,6 +113,12 @@ impl Decimal {
         }
         let (a, b) = (self.trimmed(), other.trimmed());
         Some(Self { mantissa: a.mantissa.checked_mul(b.mantissa)?, exponent: a.exponent + b.exponent, cut: false })
+    }
+
+    /// The integer that it is, exactly: `12`, `12.0`, `1.2e1`.
+    pub fn integer(self) -> Option<i128> {
+        let trimmed = self.trimmed();
+        if self.cut || (trimmed.mantissa != 0 && trimmed.exponent < 0) { None } else { trimmed.rounded(0) }
     }
 
     pub const fn is_negative(self) -> bool {
@@ -108,6 +135,51 @@ impl Decimal {
             self.exponent += 1;
         }
         self
+    }
+}
+
+/// Of two integers equally near the even one. `cut`: there is a little more than the numerator says. The divisor is a
+/// power of ten where something is cut, so that its half is exact.
+const fn nearest(numerator: i128, divisor: i128, cut: bool) -> i128 {
+    let (quotient, remainder) = (numerator / divisor, (numerator % divisor).abs());
+    // Not doubled, which could overflow.
+    let rest = divisor - remainder;
+    let above_half = remainder > rest || (remainder == rest && cut);
+    let tie_to_odd = remainder == rest && quotient % 2 != 0;
+    let away = (above_half || tie_to_odd) as i128;
+    if numerator < 0 { quotient - away } else { quotient + away }
+}
+
+/// A factor that a mapping names: `0.01`, or a fraction such as `1/1048576`, exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    times: Decimal,
+    over: u64,
+}
+
+impl Scale {
+    pub const ONE: Self = Self { times: Decimal { mantissa: 1, exponent: 0, cut: false }, over: 1 };
+
+    /// A decimal number above 0, or two with a slash between them, the second an integer.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (times, over) = match text.split_once('/') {
+            None => (text, 1),
+            Some((times, over)) => {
+                let over = over.trim_ascii();
+                let is_integer = over.bytes().all(|byte| byte.is_ascii_digit());
+                (times, is_integer.then(|| over.parse().ok()).flatten().filter(|over| *over > 0)?)
+            }
+        };
+        let times = Decimal::parse(times.trim_ascii()).filter(|times| times.is_positive() && !times.cut)?;
+        Some(Self { times, over })
+    }
+
+    /// The integer nearest to `number * scale * 10^shift`, of two the even one.
+    pub fn rounded(self, number: Decimal, shift: i32) -> Option<i128> {
+        if self == Self::ONE {
+            return number.rounded(shift);
+        }
+        number.times(self.times)?.rounded_over(shift, self.over)
     }
 }
 
@@ -131,7 +203,7 @@ fn exponent_of(bytes: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::Decimal;
+    use super::{Decimal, Scale};
 
     #[test]
     fn rounds_once_and_half_to_even() {
@@ -185,6 +257,49 @@ mod tests {
         for (a, b, shift, expected) in table {
             let product = Decimal::parse(a).expect("a number").times(Decimal::parse(b).expect("a number"));
             assert_eq!(product.and_then(|product| product.rounded(shift)), expected, "{a} x {b}");
+        }
+    }
+
+    #[test]
+    fn scales_are_exact_fractions() {
+        let table = [
+            ("1048576", "1/1048576", Some(1_000_000)),
+            ("524288.5", "1/1048576", Some(500_000)),
+            ("29341.718334809568", "1/1048576", Some(27_982)),
+            ("3", "1/7", Some(428_571)),
+            ("49.586776859504134", "0.01", Some(495_868)),
+            ("1", "2/3", Some(666_667)),
+            ("-1", "1/2000000", Some(0)),
+            ("-3", "1/2000000", Some(-2)),
+            ("1e-40", "1/3", Some(0)),
+            ("0", "1/3", Some(0)),
+            ("1e30", "1/3", Some(333_333_333_333_333_333_333_333_333_333_333_333)),
+            ("1e32", "1/3", Some(33_333_333_333_333_333_333_333_333_333_333_333_333)),
+            ("1e33", "1/3", None),
+            ("1e-999999999999", "1/3", Some(0)),
+            ("1e999999999999", "1/3", None),
+        ];
+        for (text, scale, expected) in table {
+            let number = Decimal::parse(text).expect("a number");
+            let scale = Scale::parse(scale).expect("a scale");
+            assert_eq!(scale.rounded(number, 6), expected, "{text} x {scale:?}");
+        }
+        for text in ["0", "-1", "1/0", "1/1.5", "1/-2", "1%", "", "/", "1/", "/2"] {
+            assert_eq!(Scale::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_are_told_apart_from_fractions() {
+        for (text, expected) in [
+            ("12", Some(12)),
+            ("12.0", Some(12)),
+            ("1.2e1", Some(12)),
+            ("-0.0", Some(0)),
+            ("12.5", None),
+            ("1e-9", None),
+        ] {
+            assert_eq!(Decimal::parse(text).expect("a number").integer(), expected, "{text}");
         }
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! Knows YAML. Must never know what a value means; `mapping` decides that.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_saphyr::{Error, Location, Options, Spanned};
 
-use crate::convert::EventField;
 use crate::invalid::{Invalid, closest, listed};
 
 #[derive(Debug, Deserialize)]
@@ -23,8 +23,33 @@ pub struct Definition {
     pub format: Spanned<String>,
     pub csv: Option<Spanned<CsvDefinition>>,
     pub pattern: Option<Spanned<String>>,
-    pub fields: Spanned<BTreeMap<EventField, Spanned<FieldDefinition>>>,
+    pub fields: Spanned<BTreeMap<FieldName, Spanned<FieldDefinition>>>,
     pub expand: Option<Spanned<ExpandDefinition>>,
+}
+
+/// The name of a field, with its place: which names there are depends on `event`.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct FieldName(pub Spanned<String>);
+
+impl PartialEq for FieldName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.value == other.0.value
+    }
+}
+
+impl Eq for FieldName {}
+
+impl PartialOrd for FieldName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for FieldName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.value.cmp(&other.0.value)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,9 +66,11 @@ pub struct FieldDefinition {
     pub column: Option<Spanned<String>>,
     pub pointer: Option<Spanned<String>>,
     pub group: Option<Spanned<String>>,
+    pub from: Option<Spanned<String>>,
     pub constant: Option<Spanned<String>>,
     pub extract: Option<Spanned<String>>,
     pub unit: Option<Spanned<String>>,
+    pub scale: Option<Spanned<String>>,
     pub format: Option<Spanned<String>>,
     pub timezone: Option<Spanned<String>>,
     pub epoch_base: Option<Spanned<String>>,

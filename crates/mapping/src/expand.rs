@@ -1,11 +1,12 @@
 //! A pre-aggregated row → as many events as it stands for, in an order and at times that depend on the row alone.
 
-use streamgauge_events::{EventTime, Request};
+use streamgauge_events::EventTime;
 
 use crate::convert::{Reading, head};
 use crate::decimal::Decimal;
 use crate::extract::Value;
 use crate::file::EXPANSION_EVENTS_MAX;
+use crate::mapped_event::MappedEvent;
 
 /// How a row says what it stands for.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Amount {
 /// The events of one row that are still to come.
 #[derive(Clone, Debug)]
 pub struct Expansion {
-    template: Request<'static>,
+    template: MappedEvent,
     requests: u64,
     good: Option<u64>,
     next: u64,
@@ -74,7 +75,7 @@ pub struct Expansion {
 
 impl ExpandPlan {
     /// `template` carries the row's own `ts`.
-    pub fn expand(&self, template: Request<'static>, values: &[Value<'_>]) -> Result<Expansion, String> {
+    pub fn expand(&self, template: MappedEvent, values: &[Value<'_>]) -> Result<Expansion, String> {
         let requests = self.requests.count(values)?;
         let good = match &self.good {
             None => None,
@@ -89,8 +90,8 @@ impl ExpandPlan {
             return Err(format!("expand: {good} good of {requests} requests; expected no more than all of them"));
         }
         let start = match self.ts_is {
-            TsIs::Start => template.ts,
-            TsIs::End => template.ts.minus_us(self.spread_us),
+            TsIs::Start => template.ts(),
+            TsIs::End => template.ts().minus_us(self.spread_us),
         };
         if start.0 < 0 || start.plus_us(self.spread_us) > EventTime::MAX_RECORD {
             return Err("expand: the events would be spread past the years 1970 to 9999".to_owned());
@@ -100,22 +101,19 @@ impl ExpandPlan {
 }
 
 impl Iterator for Expansion {
-    type Item = Request<'static>;
+    type Item = MappedEvent;
 
     /// Event i of n stands at `start + floor(spread * i / n)`, so all of them lie in [start, start + spread).
     /// It is good if `floor(good * i / n)` rises behind it: exactly `good` are, as evenly spaced as can be.
-    fn next(&mut self) -> Option<Request<'static>> {
+    fn next(&mut self) -> Option<MappedEvent> {
         if self.next == self.requests {
             return None;
         }
         let share = |whole: u64, i: u64| (u128::from(whole) * u128::from(i) / u128::from(self.requests)) as u64;
-        let mut event = self.template.clone();
-        event.ts = self.start.plus_us(share(self.spread_us as u64, self.next) as i64);
-        if let Some(good) = self.good {
-            event.ok = Some(share(good, self.next + 1) > share(good, self.next));
-        }
+        let ts = self.start.plus_us(share(self.spread_us as u64, self.next) as i64);
+        let ok = self.good.map(|good| share(good, self.next + 1) > share(good, self.next));
         self.next += 1;
-        Some(event)
+        Some(self.template.moved(ts, ok))
     }
 }
 

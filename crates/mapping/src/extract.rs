@@ -25,16 +25,6 @@ impl<'r> Value<'r> {
     }
 }
 
-/// One value per place that the mapping names.
-pub type Values<'r> = [Value<'r>; SLOTS_MAX];
-
-/// Thirteen fields of an event and three amounts of an expansion.
-pub const SLOTS_MAX: usize = 16;
-
-pub const fn no_values<'r>() -> Values<'r> {
-    [const { Value::Absent }; SLOTS_MAX]
-}
-
 /// Finds the values in rows of one file.
 #[derive(Debug)]
 pub enum Extractor<'m> {
@@ -43,19 +33,18 @@ pub enum Extractor<'m> {
         slots: Vec<Option<usize>>,
     },
     Json(&'m row_json::Node),
-    /// For each slot its part of the line.
-    Combined(&'m [usize]),
-    /// For each slot its group.
+    /// Slots and the parts of the line that fill them.
+    Combined(&'m [(usize, usize)]),
+    /// Slots and the groups that fill them.
     Lines {
         pattern: &'m Regex,
-        groups: &'m [usize],
+        groups: &'m [(usize, usize)],
     },
 }
 
 impl Extractor<'_> {
-    /// The error is a sentence about the whole row.
-    pub fn extract<'r>(&self, row: &'r [u8]) -> Result<Values<'r>, String> {
-        let mut values = no_values();
+    /// Fills the slots whose values stand in the row. The error is a sentence about the whole row.
+    pub fn extract<'r>(&self, row: &'r [u8], values: &mut [Value<'r>]) -> Result<(), String> {
         match self {
             Self::Csv { delimiter, slots } => {
                 let count = row_csv::fields(row, *delimiter, |index, field| {
@@ -68,14 +57,14 @@ impl Extractor<'_> {
                 }
             }
             Self::Json(root) => root
-                .extract(utf8(row)?, &mut values)
+                .extract(utf8(row)?, values)
                 .map_err(|problem| format!("the row is not one JSON object: {problem}"))?,
             Self::Combined(parts) => {
                 let found = row_log::parts(row)
                     .map_err(|missing| format!("the row is not in the combined log format; expected {missing}"))?;
-                for (value, part) in values.iter_mut().zip(*parts) {
+                for (slot, part) in *parts {
                     if let Some(bytes) = found[*part] {
-                        *value = Value::of_bytes(Cow::Borrowed(bytes));
+                        values[*slot] = Value::of_bytes(Cow::Borrowed(bytes));
                     }
                 }
             }
@@ -83,14 +72,14 @@ impl Extractor<'_> {
                 let found = pattern.captures(utf8(row)?).ok_or_else(|| {
                     format!("the row doesn't match the mapping's pattern `{}`", crate::convert::head(pattern.as_str()))
                 })?;
-                for (value, group) in values.iter_mut().zip(*groups) {
+                for (slot, group) in *groups {
                     if let Some(text) = found.get(*group) {
-                        *value = Value::Text(Cow::Borrowed(text.as_str()));
+                        values[*slot] = Value::Text(Cow::Borrowed(text.as_str()));
                     }
                 }
             }
         }
-        Ok(values)
+        Ok(())
     }
 }
 

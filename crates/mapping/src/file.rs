@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
-use streamgauge_events::{EventTime, Reason, Rejection, Request};
+use streamgauge_events::{EventTime, Reason, Rejection};
 
 use crate::convert::{Target, head};
 use crate::expand::Expansion;
-use crate::extract::{Extractor, Values};
+use crate::extract::{Extractor, Value};
 use crate::invalid::{MappingError, closest, listed};
-use crate::mapping::{Mapping, RowPlan};
+use crate::mapped_event::MappedEvent;
+use crate::mapping::{Mapping, Place, RowPlan};
 use crate::row_csv;
 use crate::rows::{Fault, ROW_BYTES_MAX, Row, RowReader, Splitting};
 
@@ -32,7 +33,7 @@ pub struct MappedRecord {
     pub line: u64,
     /// The row without its line end; of an over-long row the first `ROW_BYTES_MAX` bytes.
     pub raw: Arc<[u8]>,
-    pub event: Result<Request<'static>, Rejection>,
+    pub event: Result<MappedEvent, Rejection>,
 }
 
 /// What became of the rows so far: `rows = rejected + empty + rows that gave events`.
@@ -54,6 +55,8 @@ pub struct Counts {
 pub struct MappedFile<'m> {
     mapping: &'m Mapping,
     name: String,
+    /// Without its directory, for `from: file_name`.
+    file_name: String,
     rows: RowReader,
     extractor: Extractor<'m>,
     /// A row that stands for several events, while they are delivered.
@@ -103,6 +106,7 @@ impl<'m> MappedFile<'m> {
         Ok(Self {
             mapping,
             name: name.to_owned(),
+            file_name: Path::new(name).file_name().map_or_else(|| name.into(), |file| file.to_string_lossy()).into(),
             rows,
             extractor,
             expanding: None,
@@ -156,7 +160,7 @@ impl<'m> MappedFile<'m> {
         self.counts.rows += 1;
         let line = row.line;
         let raw: Arc<[u8]> = row.bytes.into();
-        let event = match map_row(self.mapping, &self.extractor, &row, &mut self.last_time) {
+        let event = match map_row(self.mapping, &self.extractor, &self.file_name, &row, &mut self.last_time) {
             Ok(Mapped::One(event)) => {
                 self.counts.events += 1;
                 Ok(event)
@@ -200,7 +204,7 @@ impl Iterator for MappedFile<'_> {
 }
 
 enum Mapped {
-    One(Request<'static>),
+    One(MappedEvent),
     Many(Expansion),
 }
 
@@ -208,6 +212,7 @@ enum Mapped {
 fn map_row(
     mapping: &Mapping,
     extractor: &Extractor<'_>,
+    file_name: &str,
     row: &Row<'_>,
     last_time: &mut Option<(String, EventTime)>,
 ) -> Result<Mapped, String> {
@@ -221,7 +226,13 @@ fn map_row(
         }
         None => {}
     }
-    let values = extractor.extract(row.bytes)?;
+    let mut values = vec![Value::Absent; mapping.places.len()];
+    extractor.extract(row.bytes, &mut values)?;
+    for (value, place) in values.iter_mut().zip(&mapping.places) {
+        if *place == Place::FileName {
+            *value = Value::Text(file_name.into());
+        }
+    }
     let event = event(mapping, &values, last_time)?;
     match &mapping.expand {
         None => Ok(Mapped::One(event)),
@@ -231,30 +242,30 @@ fn map_row(
 
 fn event(
     mapping: &Mapping,
-    values: &Values<'_>,
+    values: &[Value<'_>],
     last_time: &mut Option<(String, EventTime)>,
-) -> Result<Request<'static>, String> {
-    let mut event = mapping.template.clone();
+) -> Result<MappedEvent, String> {
+    let mut draft = mapping.template.clone();
     for (target, reading) in &mapping.fields {
-        let about = |problem: String| format!("{}: {problem}", target.field().name());
+        let about = |problem: String| format!("{}: {problem}", target.name());
         let Some(text) = reading.text(values).map_err(about)? else { continue };
         // Neighbouring rows often share their second, and reading a time is the dearest part of a row.
         if let (Target::Ts(_), Some((last, ts))) = (target, &*last_time)
             && last == text
         {
-            event.ts = *ts;
+            draft.event.ts = *ts;
             continue;
         }
         target
-            .set(&mut event, text)
+            .set(&mut draft, text)
             .map_err(|problem| about(format!("{} is `{}`, which {problem}", reading.place, head(text))))?;
         if let Target::Ts(_) = target {
             let (last, ts) = last_time.get_or_insert_with(|| (String::new(), EventTime(0)));
             text.clone_into(last);
-            *ts = event.ts;
+            *ts = draft.event.ts;
         }
     }
-    Ok(event)
+    draft.finish().map_err(|rejection| rejection.message)
 }
 
 /// Fits the mapping to the file: for CSV this reads the header.
@@ -298,6 +309,7 @@ fn header(name: &str, rows: &mut RowReader, header_rows: u64, delimiter: u8) -> 
 fn slots(name: &str, mapping: &Mapping, columns: &[String]) -> Result<Vec<Option<usize>>, MappingError> {
     let mut slots = vec![None; columns.len()];
     for (slot, place) in mapping.places.iter().enumerate() {
+        let Place::Row(place) = place else { continue };
         let mut found = columns.iter().enumerate().filter(|(_, column)| *column == place).map(|(index, _)| index);
         let problem = |what: &str, remedy: String| MappingError::Header {
             file: name.to_owned(),

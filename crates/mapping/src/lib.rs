@@ -1,6 +1,6 @@
-//! files → requests
+//! files → requests, scores, resources
 //!
-//! Turns rows of CSV, JSON lines and access logs, plain or gzipped, into `requests` events, as a mapping file says.
+//! Turns rows of CSV, JSON lines and access logs, plain or gzipped, into events of one kind, as a mapping file says.
 //! A row that can't be turned into an event becomes one rejection with a sentence that explains it; it never stops the
 //! reader and never vanishes. Numbers and times are exact: no float stands between a row and its event.
 //!
@@ -9,9 +9,14 @@
 mod file;
 pub use file::{Counts, EXPANSION_EVENTS_MAX, MappedFile, MappedRecord};
 
+mod mapped_event;
+pub use mapped_event::MappedEvent;
+
 mod mapping;
 pub use mapping::{Format, Mapping};
 mod check;
+mod check_expand;
+mod check_fields;
 mod check_rows;
 mod check_times;
 mod definition;

@@ -3,26 +3,36 @@
 use std::path::Path;
 
 use regex_lite::Regex;
-use streamgauge_events::Request;
+use streamgauge_events::Kind;
 
 use crate::check::Checker;
 use crate::convert::{Reading, Target};
 use crate::definition::parse;
 use crate::expand::ExpandPlan;
 use crate::invalid::MappingError;
+use crate::mapped_event::Draft;
 use crate::row_json::Node;
 
 /// How the rows of a file are turned into events. One mapping serves many files.
 #[derive(Debug)]
 pub struct Mapping {
     pub(crate) file: String,
+    pub(crate) kind: Kind,
     pub(crate) rows: RowPlan,
-    /// The places that values come from, by slot: column names, pointers or groups.
-    pub(crate) places: Vec<String>,
+    /// The places that values come from, by slot.
+    pub(crate) places: Vec<Place>,
     /// An event with the constants in it.
-    pub(crate) template: Request<'static>,
+    pub(crate) template: Draft,
     pub(crate) fields: Vec<(Target, Reading)>,
     pub(crate) expand: Option<ExpandPlan>,
+}
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the row: the name of a column, a pointer or a group, by the format.
+    Row(String),
+    FileName,
 }
 
 /// What kind of rows a mapping reads.
@@ -60,10 +70,21 @@ impl Format {
 
 #[derive(Debug)]
 pub(crate) enum RowPlan {
-    Csv { delimiter: u8, header_rows: u64, columns: Option<Vec<String>> },
+    Csv {
+        delimiter: u8,
+        header_rows: u64,
+        columns: Option<Vec<String>>,
+    },
     JsonLines(Node),
-    Combined { parts: Vec<usize> },
-    Lines { pattern: Regex, groups: Vec<usize> },
+    /// Slots and the parts of the line that fill them.
+    Combined {
+        parts: Vec<(usize, usize)>,
+    },
+    /// Slots and the groups that fill them.
+    Lines {
+        pattern: Regex,
+        groups: Vec<(usize, usize)>,
+    },
 }
 
 impl Mapping {
@@ -80,6 +101,11 @@ impl Mapping {
     pub fn from_yaml(file: &str, text: &str) -> Result<Self, MappingError> {
         let definition = parse(file, text)?;
         Ok(Checker::new(file, &definition)?.mapping(&definition)?)
+    }
+
+    /// What kind of event its rows become.
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub fn format(&self) -> Format {

@@ -190,6 +190,66 @@ fields:
 }
 
 #[test]
+fn scores_and_resources() {
+    let with_event = |event: &str, body: &str| {
+        let text = format!("apiVersion: streamgauge/v1\nkind: Mapping\nevent: {event}\n{body}");
+        Mapping::from_yaml("mapping.yaml", &text).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let resources = with_event(
+        "resources",
+        "
+format: csv
+fields:
+  ts: { column: t, format: epoch_s }
+  service: { from: file_name, extract: '^[a-z]+' }
+  metric: { constant: memory_mebibytes }
+  instance: { column: pod, optional: true }
+  value: { column: bytes, scale: 1/1048576 }
+  attributes.zone: { column: zone, optional: true }
+  attributes.source: { constant: 'a \"test\"' }
+",
+    );
+    expect![[r#"
+        2 {"ts":1000000,"service":"input","metric":"memory_mebibytes","instance":"pod-1","value":1.5,"attributes":{"source":"a \"test\"","zone":"eu"}}
+        3 {"ts":2000000,"service":"input","metric":"memory_mebibytes","value":0.000001,"attributes":{"source":"a \"test\""}}
+        4 unmapped: value: column `bytes` is `1e15`, which is not between -35184372 and 35184372, scaled; choose a larger unit with `scale`
+        5 unmapped: value: column `bytes` is `many`, which is not a decimal number
+        Counts { rows: 4, blank: 0, rejected: 2, empty: 0, events: 2 }"#]]
+    .assert_eq(&read(&resources, b"t,pod,bytes,zone\n1,pod-1,1572864,eu\n2,,1,\n3,,1e15,\n4,,many,\n"));
+
+    let scores = with_event(
+        "scores",
+        "
+format: jsonl
+fields:
+  ts: { pointer: /t, format: epoch_s }
+  service: { constant: assistant }
+  metric: { pointer: /what }
+  value: { pointer: /score, optional: true }
+  good: { pointer: /passed, optional: true }
+  total: { pointer: /checked, optional: true }
+",
+    );
+    let rows = r#"{"t":1,"what":"helpful","score":0.1234565}
+{"t":1,"what":"grounded","passed":9.0,"checked":10}
+{"t":1,"what":"grounded","passed":11,"checked":10}
+{"t":1,"what":"grounded","passed":9.5,"checked":10}
+{"t":1,"what":"grounded","passed":9}
+{"t":1,"what":"","score":1}
+{"t":1,"what":"helpful"}"#;
+    expect![[r#"
+        1 {"ts":1000000,"service":"assistant","metric":"helpful","value":0.123456}
+        2 {"ts":1000000,"service":"assistant","metric":"grounded","good":9,"total":10}
+        3 unmapped: good is 11, more than total, which is 10
+        4 unmapped: good: pointer `/passed` is `9.5`, which is not a count; expected an integer from 0 to 4294967296
+        5 unmapped: good needs total beside it
+        6 unmapped: metric: pointer `/what` is ``, which is empty; expected the name of a metric
+        7 unmapped: a score needs value, or good and total
+        Counts { rows: 7, blank: 0, rejected: 5, empty: 0, events: 2 }"#]]
+    .assert_eq(&read(&scores, rows.as_bytes()));
+}
+
+#[test]
 fn access_log() {
     let body = r#"
 format: combined
@@ -291,9 +351,9 @@ fn amounts_are_rounded_half_to_even_and_checked() {
         match &events[..] {
             [Err(rejection)] => rejection.message.clone(),
             events => {
-                let good = events.iter().flatten().filter(|event| event.ok == Some(true)).count();
+                let good = events.iter().flatten().filter(|event| event.event().ok == Some(true)).count();
                 let inside = |ts: i64| (40_000_000..100_000_000).contains(&ts);
-                assert!(events.iter().flatten().all(|event| inside(event.ts.0)), "{row}");
+                assert!(events.iter().flatten().all(|event| inside(event.event().ts.0)), "{row}");
                 format!("{good} of {}", events.len())
             }
         }

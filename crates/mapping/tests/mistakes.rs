@@ -48,8 +48,17 @@ fn mistakes_of_form() {
     );
     check(
         "event: requests",
+        "event: score",
+        expect![
+            "m.yaml:4:8: event: found `score`; expected one of `requests`, `scores`, `resources`. Did you mean `scores`?"
+        ],
+    );
+    check(
+        "event: requests",
         "event: scores",
-        expect!["m.yaml:4:8: event: found `scores`; expected `requests`. Write `event: requests`."],
+        expect![
+            "m.yaml:10:3: fields: found the unknown key `latency_us`; expected one of `ts`, `service`, `metric`, `event_id`, `tenant`, `route`, `value`, `good`, `total`, `version`, `environment`, `region`, `trace_id`, `attributes.NAME`. A field of `event: requests`; to keep it, write `attributes.latency_us:`."
+        ],
     );
     check(
         "delimiter",
@@ -62,7 +71,7 @@ fn mistakes_of_form() {
         "latency_us:",
         "latency:",
         expect![
-            "m.yaml:10:3: fields: found the unknown key `latency`; expected one of `ts`, `service`, `event_id`, `tenant`, `route`, `method`, `status`, `ok`, `latency_us`, `version`, `environment`, `region`, `trace_id`. Did you mean `latency_us`?"
+            "m.yaml:10:3: fields: found the unknown key `latency`; expected one of `ts`, `service`, `event_id`, `tenant`, `route`, `method`, `status`, `ok`, `latency_us`, `version`, `environment`, `region`, `trace_id`, `attributes.NAME`. Did you mean `latency_us`?"
         ],
     );
     check(
@@ -155,14 +164,14 @@ fn mistakes_of_meaning() {
         "column: time,",
         "column: time, constant: 0,",
         expect![
-            "m.yaml:8:7: fields.ts: found more than one source; expected exactly one of `column`, `pointer`, `group`, `constant`. Rows of this format have a `column`."
+            "m.yaml:8:7: fields.ts: found more than one source; expected exactly one of `column`, `pointer`, `group`, `from`, `constant`. Rows of this format have a `column`."
         ],
     );
     check(
         "column: time,",
         "",
         expect![
-            "m.yaml:8:7: fields.ts: found no source; expected exactly one of `column`, `pointer`, `group`, `constant`. Rows of this format have a `column`."
+            "m.yaml:8:7: fields.ts: found no source; expected exactly one of `column`, `pointer`, `group`, `from`, `constant`. Rows of this format have a `column`."
         ],
     );
     check(
@@ -359,6 +368,121 @@ fn groups_and_pointers() {
     for (format, place, expected) in table {
         match Mapping::from_yaml("m.yaml", &text(format, place)) {
             Ok(_) => panic!("no mistake was found: {format} {place}"),
+            Err(error) => expected.assert_eq(&error.to_string()),
+        }
+    }
+}
+
+#[test]
+fn mistakes_about_kinds() {
+    let text = |event: &str, fields: &str| {
+        format!(
+            "apiVersion: streamgauge/v1\nkind: Mapping\nevent: {event}\nformat: csv\nfields:\n  ts: {{ column: t, format: epoch_s }}\n  service: {{ constant: s }}\n{fields}"
+        )
+    };
+    let table = [
+        (
+            "resources",
+            "",
+            expect![
+                "m.yaml:6:3: fields: found no `metric`; expected one; every event needs it. Add `metric: { column: … }` or a `constant:`."
+            ],
+        ),
+        (
+            "resources",
+            "  metric: { constant: cpu }\n",
+            expect![
+                "m.yaml:6:3: fields: found no `value`; expected one; every event needs it. Add `value: { column: … }` or a `constant:`."
+            ],
+        ),
+        (
+            "scores",
+            "  metric: { constant: m }\n",
+            expect![
+                "m.yaml:6:3: fields: found no `value`; expected one, or `good` and `total`; every score needs it. Add `value: { column: … }` or a `constant:`."
+            ],
+        ),
+        (
+            "scores",
+            "  metric: { constant: m }\n  good: { column: g }\n",
+            expect![
+                "m.yaml:6:3: fields: found no `total`; expected one beside `good`. Add `total: { column: … }` or a `constant:`."
+            ],
+        ),
+        (
+            "scores",
+            "  metric: { constant: m }\n  total: { column: g }\n",
+            expect![
+                "m.yaml:6:3: fields: found no `good`; expected one beside `total`. Add `good: { column: … }` or a `constant:`."
+            ],
+        ),
+        (
+            "scores",
+            "  metric: { constant: '' }\n",
+            expect![
+                "m.yaml:8:23: fields.metric.constant: found ``; expected a value of metric. It is empty; expected the name of a metric."
+            ],
+        ),
+        (
+            "resources",
+            "  metric: { constant: m }\n  value: { column: v, optional: true }\n",
+            expect![
+                "m.yaml:9:33: fields.value.optional: found `true`; expected a value in every row, since every event needs it. Remove it, or use a `constant:`."
+            ],
+        ),
+        (
+            "resources",
+            "  metric: { constant: m }\n  value: { column: v, scale: 5% }\n",
+            expect![
+                "m.yaml:9:30: fields.value.scale: found `5%`; expected a decimal number above 0, or a fraction such as `1/1048576`. For a percentage write `scale: 0.01`."
+            ],
+        ),
+        (
+            "requests",
+            "  status: { column: v, scale: 2 }\n",
+            expect![
+                "m.yaml:8:31: fields.status.scale: found `2`; expected no `scale:`, since status is no decimal number. Remove it."
+            ],
+        ),
+        (
+            "requests",
+            "  attributes: { column: v }\n",
+            expect![
+                "m.yaml:8:3: fields: found the unknown key `attributes`; expected the name of one attribute. Write `attributes.plan: { … }`, a line for each attribute."
+            ],
+        ),
+        (
+            "requests",
+            "  attributes.: { column: v }\n",
+            expect![
+                "m.yaml:8:3: fields: found the unknown key `attributes.`; expected the name of an attribute behind `attributes.`. Write `attributes.plan:`, or its name."
+            ],
+        ),
+        (
+            "requests",
+            "  plan: { column: v }\n",
+            expect![
+                "m.yaml:8:3: fields: found the unknown key `plan`; expected one of `ts`, `service`, `event_id`, `tenant`, `route`, `method`, `status`, `ok`, `latency_us`, `version`, `environment`, `region`, `trace_id`, `attributes.NAME`. To keep it as a text, write `attributes.plan:`."
+            ],
+        ),
+        (
+            "requests",
+            "  route: { from: row }\n",
+            expect![
+                "m.yaml:8:18: fields.route.from: found `row`; expected `file_name`. Values that stand in the row have a `column:`."
+            ],
+        ),
+        (
+            "resources",
+            "  metric: { constant: m }\n  value: { column: v }\nexpand: { requests: { column: n }, spread: 60s }\n",
+            expect![
+                "m.yaml:10:9: expand: found `expand` for resources; expected `event: requests`. Remove it: only requests are counted by the row."
+            ],
+        ),
+    ];
+    for (event, fields, expected) in table {
+        match Mapping::from_yaml("m.yaml", &text(event, fields)) {
+            Ok(_) => panic!("no mistake was found: {event} {fields}"),
             Err(error) => expected.assert_eq(&error.to_string()),
         }
     }

@@ -8,8 +8,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use streamgauge_events::Request;
-use streamgauge_mapping::{Counts, MappedFile, Mapping};
+use streamgauge_events::{Event, NumberField, TextField};
+use streamgauge_mapping::{Counts, MappedEvent, MappedFile, Mapping};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -32,13 +32,13 @@ fn example(name: &str) -> Mapping {
 }
 
 /// Every row has one outcome, and every event survives the way through a topic.
-fn read(path: &Path, mapping: &Mapping) -> (Vec<Request<'static>>, Counts) {
+fn read(path: &Path, mapping: &Mapping) -> (Vec<MappedEvent>, Counts) {
     let mut file = MappedFile::open(path, mapping).unwrap_or_else(|error| panic!("{error}"));
     let mut events = Vec::new();
     for record in &mut file {
         let record = record.unwrap_or_else(|error| panic!("{error}"));
         let event = record.event.unwrap_or_else(|rejection| panic!("line {}: {rejection}", record.line));
-        assert_eq!(Request::from_json(&event.to_json()).as_ref(), Ok(&event), "line {}", record.line);
+        assert_eq!(Event::from_json(event.kind(), &event.to_json()), Ok(event.event()), "line {}", record.line);
         events.push(event);
     }
     assert_eq!(Some(file.bytes_read()), file.bytes_total());
@@ -53,15 +53,16 @@ fn the_access_log_is_read_whole_in_its_own_order() {
 
     let mut by_status = BTreeMap::new();
     for event in &events {
-        *by_status.entry(event.status.expect("every line has a status")).or_insert(0) += 1;
+        *by_status.entry(event.event().number(NumberField::Status).expect("every line has a status")).or_insert(0) += 1;
     }
     assert_eq!([by_status[&200], by_status[&404], by_status[&500]], [9_126, 213, 3]);
 
-    let steps: Vec<i64> = events.windows(2).map(|pair| pair[1].ts.0 - pair[0].ts.0).filter(|step| *step < 0).collect();
+    let steps: Vec<i64> =
+        events.windows(2).map(|pair| pair[1].event().ts.0 - pair[0].event().ts.0).filter(|step| *step < 0).collect();
     assert_eq!(steps.len(), 4_915);
     assert_eq!(steps.iter().min(), Some(&-59_000_000));
-    assert_eq!(events[0].ts.0, 1_431_857_103_000_000, "17/May/2015:10:05:03 +0000");
-    assert_eq!(events[0].method.as_deref(), Some("GET"));
+    assert_eq!(events[0].event().ts.0, 1_431_857_103_000_000, "17/May/2015:10:05:03 +0000");
+    assert_eq!(events[0].event().text(TextField::Method), Some("GET"));
 }
 
 /// Minutes of 2022-08-22 whose success rate is below 99%, by their ends.
@@ -90,8 +91,8 @@ fn the_minutes_of_nezha_become_their_requests() {
     let minute_us = 60_000_000;
     let mut minutes: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     for event in &events {
-        let (good, total) = minutes.entry(event.ts.floor(minute_us).0 + minute_us).or_default();
-        *good += u64::from(event.ok.expect("every event is good or not"));
+        let (good, total) = minutes.entry(event.event().ts.floor(minute_us).0 + minute_us).or_default();
+        *good += u64::from(event.event().ok.expect("every event is good or not"));
         *total += 1;
     }
     assert_eq!(minutes.len(), 1_209, "the events of one row lie in one minute");
@@ -110,7 +111,7 @@ fn the_minutes_of_nezha_become_their_requests() {
 fn span(file: &str, mapping: &str) -> Option<(usize, i64, i64)> {
     let (events, counts) = read(&data(file)?, &example(mapping));
     assert_eq!(counts, Counts { rows: counts.rows, events: counts.rows, ..Counts::default() });
-    Some((events.len(), events[0].ts.0, events[events.len() - 1].ts.0))
+    Some((events.len(), events[0].event().ts.0, events[events.len() - 1].event().ts.0))
 }
 
 #[test]

@@ -411,14 +411,18 @@ fn other_kinds() {
                 * takes integers, value is a decimal number (at column 1). Compare it with a literal, and do the arithmetic beforehand
         "#]],
     );
-    check(Kind::Resource, &["pod == 'a'", "route == '/a'", "cpu > 0.5"], expect![[r#"
+    check(
+        Kind::Resource,
+        &["pod == 'a'", "route == '/a'", "cpu > 0.5"],
+        expect![[r#"
         pod == 'a'
             a resource has no field pod (at column 1). Write instance
         route == '/a'
             a resource has no field route (at column 1). It is a field of the kind request and of score; a resource has service, metric, event_id, tenant, instance, value, version, environment, region, attributes
         cpu > 0.5
             a resource has no field cpu (at column 1). Write "cpu" in quotes if it is a text, attributes.cpu if it is an attribute; a resource has service, metric, event_id, tenant, instance, value, version, environment, region, attributes
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -58,6 +58,23 @@ impl SliStage {
         Ok(Self { inputs, sources, time, hash, json, bundles, saved: BTreeSet::new() })
     }
 
+    /// Reads this topic as well: one that is known without a definition, or that the definitions describe.
+    pub fn also_reading(mut self, topic: &str) -> Result<Self, Halt> {
+        if self.topic_index(topic).is_none() {
+            let described = self.bundles[&self.hash].sources.get(topic).cloned();
+            let source = described.or_else(|| DataSource::built_in(topic));
+            let source = source.ok_or_else(|| Halt::Definitions(format!("no source for {topic}")))?;
+            self.inputs.push(topic.to_owned());
+            self.sources.push((topic.to_owned(), source));
+        }
+        Ok(self)
+    }
+
+    /// The index among the inputs of what the definitions call so.
+    pub fn topic_index(&self, topic: &str) -> Option<u16> {
+        self.sources.iter().position(|(name, _)| name == topic).map(|index| index as u16)
+    }
+
     /// Writer schemas of every known bundle; where two bundles disagree about an id, the one started with is right.
     fn schemas(&self, topic: &str, source: &DataSource) -> Option<AvroSchemas> {
         let Format::Avro { framing, .. } = &source.format else { return None };

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use streamgauge_definitions::{Bundle, BundleSettings};
-use streamgauge_events::topics;
+use streamgauge_definitions::{Bundle, BundleSettings, Format};
+use streamgauge_events::{Kind, topics};
 use streamgauge_mapping::Mapping;
 use streamgauge_stage::worker::Counters;
 use streamgauge_stage::{TimeSettings, Worker, WorkerSettings};
@@ -20,7 +21,7 @@ use crate::shell;
 /// There were rows, and none of them counts.
 pub const EXIT_NOTHING_COUNTED: u8 = 3;
 
-/// Turn files of requests into SLI windows: CSV, JSON lines, access logs, plain or gzipped
+/// Turn files of events into SLI windows: CSV, JSON lines, access logs, plain or gzipped
 ///
 /// Each input file counts as one partition, in its own order. Rows that can't be read become dead letters with their
 /// line number; nothing is skipped silently.
@@ -35,7 +36,7 @@ examples/mappings/ has mappings to start from. The names of the results begin wi
 Exit codes: 0 every row stands in the results, if only as a dead letter, 1 something failed, 2 bad usage, mapping or \
 definitions, 3 not one row could be counted.")]
 pub struct BackfillArgs {
-    /// How rows become requests; docs/mappings.md explains the format
+    /// How rows become events; docs/mappings.md explains the format
     #[arg(long, value_name = "FILE")]
     mapping: PathBuf,
     /// Input files; may be repeated
@@ -50,6 +51,10 @@ pub struct BackfillArgs {
     /// Definition files, or directories of them (*.yaml)
     #[arg(long, value_name = "PATH")]
     definitions: Vec<PathBuf>,
+    /// The topic that the rows stand for, where definitions describe one of the mapping's kind of event. Default:
+    /// requests, scores or resources
+    #[arg(long, value_name = "NAME")]
+    topic: Option<String>,
     /// Series kept per pane and declared service (and for all undeclared services of a tenant)
     #[arg(long, default_value_t = 1000)]
     series_max: u32,
@@ -70,8 +75,11 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
         late_horizon_us: i64::from(args.late_horizon_secs) * 1_000_000,
         ..TimeSettings::default()
     };
-    let stage = SliStage::new(topics::REQUESTS, time, &Bundle { settings, definitions })?;
-    let log = FileLog::open(&args.input, &mapping, &args.out, args.overwrite).map_err(bad_usage)?;
+    let bundle = Bundle { settings, definitions };
+    let topic = topic_of(&mapping, args.topic.as_deref(), &bundle).map_err(bad_usage)?;
+    let stage = SliStage::new(topics::REQUESTS, time, &bundle)?.also_reading(&topic)?;
+    let index = stage.topic_index(&topic).unwrap_or_default();
+    let log = FileLog::open(&args.input, &mapping, index, &args.out, args.overwrite).map_err(bad_usage)?;
     let bar = progress(&log, args.quiet);
     let mut worker = Worker::new(log, stage, WorkerSettings { bounded: true, ..WorkerSettings::default() });
     while !worker.turn(shell::now(), Duration::ZERO)?.finished {
@@ -92,6 +100,28 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The topic that the rows of a mapping stand for.
+fn topic_of(mapping: &Mapping, asked: Option<&str>, bundle: &Bundle) -> anyhow::Result<String> {
+    let kind = mapping.kind();
+    let topic = asked.unwrap_or(match kind {
+        Kind::Request => topics::REQUESTS,
+        Kind::Score => topics::SCORES,
+        Kind::Resource => topics::RESOURCES,
+    });
+    let Some(source) = bundle.definitions.source(topic) else {
+        bail!("no DataSource describes the topic {topic}; --definitions names the files that do");
+    };
+    if source.event != kind {
+        bail!("the topic {topic} holds {} events, and the mapping makes {kind} events of its rows", source.event);
+    }
+    if source.format != Format::Json {
+        bail!(
+            "the topic {topic} is described as Avro; a backfill makes JSON of its rows, so give them a topic of JSON"
+        );
+    }
+    Ok(topic.to_owned())
+}
+
 fn progress(log: &FileLog<'_>, quiet: bool) -> ProgressBar {
     if quiet {
         return ProgressBar::hidden();
@@ -102,12 +132,7 @@ fn progress(log: &FileLog<'_>, quiet: bool) -> ProgressBar {
 
 fn summary(args: &BackfillArgs, counts: &[(String, streamgauge_mapping::Counts)], counters: &Counters) {
     for (name, counts) in counts {
-        anstream::println!(
-            "{name}: {} rows, {} requests, {} rows refused",
-            counts.rows,
-            counts.events,
-            counts.rejected
-        );
+        anstream::println!("{name}: {} rows, {} events, {} rows refused", counts.rows, counts.events, counts.rejected);
     }
     let dead: u64 = counters.dead_letters.values().sum();
     anstream::println!("{} records read, {} counted, {dead} dead letters", counters.records, counters.records - dead);

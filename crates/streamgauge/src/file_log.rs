@@ -1,4 +1,4 @@
-//! Files → requests → files: the bus of a backfill. Each input file is a partition, in the order given; outputs go to
+//! Files → events → files: the bus of a backfill. Each input file is a partition, in the order given; outputs go to
 //! one JSON-lines file per topic.
 //!
 //! Outputs stand under temporary names until all is done, so a backfill that was interrupted leaves nothing that looks
@@ -19,6 +19,8 @@ use streamgauge_stage::{Committed, Delivery, Log, LogError, Output, Polled, Posi
 const POLL_EVENTS_MAX: usize = 4096;
 
 pub struct FileLog<'m> {
+    /// Index of the topic that the rows stand for.
+    topic: u16,
     inputs: Vec<Input<'m>>,
     reading: usize,
     announced: bool,
@@ -41,14 +43,21 @@ struct Outputs {
 const TOPICS: [&str; 3] = [topics::SLI_WINDOWS, topics::DEAD_LETTERS, topics::SLI_STATE];
 
 impl<'m> FileLog<'m> {
-    pub fn open(inputs: &[PathBuf], mapping: &'m Mapping, directory: &Path, overwrite: bool) -> anyhow::Result<Self> {
+    /// `topic`: index of the topic that the rows stand for.
+    pub fn open(
+        inputs: &[PathBuf],
+        mapping: &'m Mapping,
+        topic: u16,
+        directory: &Path,
+        overwrite: bool,
+    ) -> anyhow::Result<Self> {
         let mut opened = Vec::new();
         for path in inputs {
             let name =
                 path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
             opened.push(Input { name, file: MappedFile::open(path, mapping)?, next: 0, ended: false });
         }
-        Ok(Self { inputs: opened, reading: 0, announced: false, outputs: Outputs::open(directory, overwrite)? })
+        Ok(Self { topic, inputs: opened, reading: 0, announced: false, outputs: Outputs::open(directory, overwrite)? })
     }
 
     /// Bytes read of bytes there are.
@@ -118,11 +127,11 @@ impl Log for FileLog<'_> {
     fn poll(&mut self, _wait: Duration, deliver: &mut dyn FnMut(Delivery<'_>)) -> Result<Polled, LogError> {
         if !self.announced {
             self.announced = true;
-            let sources = (0..self.inputs.len()).map(source_of).collect();
+            let sources = (0..self.inputs.len()).map(|index| source_of(self.topic, index)).collect();
             return Ok(Polled::Assigned(sources));
         }
         let Some(input) = self.inputs.get_mut(self.reading) else { return Ok(Polled::Delivered) };
-        let source = source_of(self.reading);
+        let source = source_of(self.topic, self.reading);
         for _ in 0..POLL_EVENTS_MAX {
             match input.file.next() {
                 Some(Ok(mapped)) => {
@@ -219,6 +228,6 @@ impl Log for FileLog<'_> {
     }
 }
 
-fn source_of(index: usize) -> Source {
-    Source { topic: 0, partition: index as i32 }
+fn source_of(topic: u16, index: usize) -> Source {
+    Source { topic, partition: index as i32 }
 }

@@ -75,7 +75,7 @@ pub fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
             let record = record.with_context(|| format!("couldn't read {shown} on"))?;
             match record.event {
                 Ok(event) => {
-                    let key = (args.partition_by == PartitionBy::Service).then(|| event.service.as_bytes());
+                    let key = (args.partition_by == PartitionBy::Service).then(|| event.service().as_bytes());
                     let partition = match key {
                         Some(key) => partition_of(key, partitions),
                         None => (sent % partitions as u64) as i32,
