@@ -14,5 +14,8 @@ mod series;
 mod cell;
 mod plan;
 
+mod explain;
+pub use explain::{Explainer, Explanation, Outcome};
+
 /// The SLI that every service has without a definition: rate, errors, latency by route and version.
 pub const GOLDEN: &str = "requests";

@@ -58,6 +58,20 @@ impl SliStage {
         Ok(Self { inputs, sources, time, hash, json, bundles, saved: BTreeSet::new() })
     }
 
+    /// Leaves the topic of requests alone: fails if a definition is about it, or if nothing would be left to read.
+    pub fn without_requests(mut self) -> Result<Self, Halt> {
+        let plan = self.bundles[&self.hash].plan(topics::REQUESTS, self.sources[0].1.event);
+        if let Some(sli) = plan.slis.first() {
+            return Err(Halt::Definitions(format!("SLI {} measures requests, which are not to be read", sli.name)));
+        }
+        if self.inputs.len() == 1 {
+            return Err(Halt::Definitions("neither requests nor any other topic is to be read".to_owned()));
+        }
+        self.inputs.remove(0);
+        self.sources.remove(0);
+        Ok(self)
+    }
+
     /// Reads this topic as well: one that is known without a definition, or that the definitions describe.
     pub fn also_reading(mut self, topic: &str) -> Result<Self, Halt> {
         if self.topic_index(topic).is_none() {

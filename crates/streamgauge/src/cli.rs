@@ -22,6 +22,8 @@ enum Command {
     Verify(crate::verify::VerifyArgs),
     /// Compare Kafka's topics with the topic table, and set them up
     Topics(crate::topics::TopicsArgs),
+    Validate(crate::validate::ValidateArgs),
+    Eval(crate::eval::EvalArgs),
     Windows(crate::windows::WindowsArgs),
     Audit(crate::audit::AuditArgs),
     /// Print a completion script: add it to your shell's completions
@@ -70,6 +72,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Load(args) => crate::load::run(args),
         Command::Verify(args) => crate::verify::run(args),
         Command::Topics(args) => crate::topics::run(args),
+        Command::Validate(args) => crate::validate::run(args),
+        Command::Eval(args) => crate::eval::run(args),
         Command::Windows(args) => crate::windows::run(args),
         Command::Audit(args) => crate::audit::run(args),
         Command::Completions { shell } => {

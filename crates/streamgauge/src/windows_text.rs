@@ -11,7 +11,7 @@ use streamgauge_windows::{Level, Window};
 /// Charts are as wide as this; longer spans put several windows into a column.
 const CHART_COLUMNS: usize = 40;
 /// So many windows are listed without being asked for.
-const ROWS_UNASKED: usize = 30;
+pub const ROWS_UNASKED: usize = 30;
 /// Shares of bad events from which a figure is coloured: a hundredth catches the eye, a twentieth alarms.
 const NOTABLE: f64 = 0.01;
 const ALARMING: f64 = 0.05;
@@ -58,7 +58,7 @@ pub fn csv(windows: &[Window], levels: &[Level]) -> Vec<String> {
     lines
 }
 
-fn csv_line(fields: &[String]) -> String {
+pub fn csv_line(fields: &[String]) -> String {
     let quoted = |field: &String| {
         if field.contains([',', '"', '\n', '\r']) {
             format!("\"{}\"", field.replace('"', "\"\""))
@@ -255,24 +255,24 @@ fn good_cell(window: &Window) -> Cell {
     Cell { style, ..Cell::right(text) }
 }
 
-struct Cell {
-    text: String,
-    right: bool,
-    style: Style,
+pub struct Cell {
+    pub text: String,
+    pub right: bool,
+    pub style: Style,
 }
 
 impl Cell {
-    fn left(text: impl Into<String>) -> Self {
+    pub fn left(text: impl Into<String>) -> Self {
         Self { text: text.into(), right: false, style: Style::new() }
     }
 
-    fn right(text: impl Into<String>) -> Self {
+    pub fn right(text: impl Into<String>) -> Self {
         Self { right: true, ..Self::left(text) }
     }
 }
 
 /// Columns as wide as their widest cell; the first line is a header.
-fn aligned(table: &[Vec<Cell>]) -> Vec<String> {
+pub fn aligned(table: &[Vec<Cell>]) -> Vec<String> {
     let columns = table.iter().map(Vec::len).max().unwrap_or_default();
     let width =
         |column: usize| table.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max();
@@ -292,7 +292,7 @@ fn aligned(table: &[Vec<Cell>]) -> Vec<String> {
     table.iter().enumerate().map(line).collect()
 }
 
-fn thousands(count: u64) -> String {
+pub fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -13,6 +13,7 @@ use streamgauge_events::{Delta, EventTime, Fact};
 
 use crate::cell::Cell;
 use crate::coverage::{BatchId, Coverage, Source};
+use crate::window::InvalidQuery;
 
 /// A fact that can't be added to anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +61,20 @@ pub struct Fold {
 pub(crate) struct PaneSpan {
     pub start: EventTime,
     pub length_us: i64,
+}
+
+impl PaneSpan {
+    pub fn check_length(self, length_us: i64) -> Result<(), InvalidQuery> {
+        let pane_us = self.length_us;
+        if length_us <= 0 {
+            return Err(InvalidQuery::NoLength(length_us));
+        }
+        if length_us % pane_us != 0 {
+            let next_us = (length_us / pane_us + 1) * pane_us;
+            return Err(InvalidQuery::NotAMultiple { length_us, pane_us, next_us });
+        }
+        Ok(())
+    }
 }
 
 /// Whose bound series count in.
@@ -193,6 +208,11 @@ impl Fold {
 
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// Whether windows of this length hold whole panes.
+    pub fn check_length(&self, length_us: i64) -> Result<(), InvalidQuery> {
+        self.panes.keys().try_for_each(|span| span.check_length(length_us))
     }
 
     /// What [`Only`] leaves out, `panes` don't hold.
