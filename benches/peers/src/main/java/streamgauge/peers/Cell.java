@@ -23,8 +23,16 @@ final class Cell {
     long newestUs;
     /** The n that a state store knows of; where there is none, not used. */
     long savedN;
-    /** Absent until there is a latency. */
+    /** Latencies as an array of all counters, which is fast to count in; absent until there is one. */
     IntCountsHistogram latency;
+    /** Or as those counters alone that are in use, which is fast to write and read: for the DSL, and else absent. */
+    SparseCounters sparse;
+
+    static Cell sparse() {
+        Cell cell = new Cell();
+        cell.sparse = new SparseCounters();
+        return cell;
+    }
 
     void add(Request request) {
         n++;
@@ -43,6 +51,10 @@ final class Cell {
         maxUs = Math.max(maxUs, us);
         if (us > VALUE_US_MAX) {
             overflow++;
+            return;
+        }
+        if (sparse != null) {
+            sparse.record(us);
             return;
         }
         if (latency == null) {
@@ -66,7 +78,9 @@ final class Cell {
                 cell.maxUs, cell.overflow, cell.newestUs}) {
                 buffer.putLong(number);
             }
-            if (cell.latency != null) {
+            if (cell.sparse != null) {
+                cell.sparse.write(buffer);
+            } else if (cell.latency != null) {
                 cell.latency.encodeIntoByteBuffer(buffer);
             }
             return Arrays.copyOf(buffer.array(), buffer.position());
@@ -75,7 +89,12 @@ final class Cell {
         /** HdrHistogram's V2 bytes, as exported. */
         int encodeHistogram(Cell cell) {
             buffer.clear();
-            return cell.latency.encodeIntoByteBuffer(buffer);
+            IntCountsHistogram histogram = cell.latency;
+            if (cell.sparse != null) {
+                histogram = new IntCountsHistogram(1, VALUE_US_MAX, SIGNIFICANT_DIGITS);
+                cell.sparse.addTo(histogram);
+            }
+            return histogram.encodeIntoByteBuffer(buffer);
         }
 
         byte[] array() {
@@ -83,21 +102,37 @@ final class Cell {
         }
     }
 
+    boolean hasHistogram() {
+        return latency != null || sparse != null && sparse.isUsed();
+    }
+
     static Cell decode(byte[] bytes) {
         ByteBuffer in = ByteBuffer.wrap(bytes);
         Cell cell = new Cell();
-        cell.n = in.getLong();
-        cell.good = in.getLong();
-        cell.failed = in.getLong();
-        cell.unjudged = in.getLong();
-        cell.sumUs = in.getLong();
-        cell.minUs = in.getLong();
-        cell.maxUs = in.getLong();
-        cell.overflow = in.getLong();
-        cell.newestUs = in.getLong();
+        cell.decodeNumbers(in);
         if (in.hasRemaining()) {
             cell.latency = IntCountsHistogram.decodeFromByteBuffer(in, VALUE_US_MAX);
         }
         return cell;
+    }
+
+    static Cell decodeSparse(byte[] bytes) {
+        ByteBuffer in = ByteBuffer.wrap(bytes);
+        Cell cell = new Cell();
+        cell.decodeNumbers(in);
+        cell.sparse = new SparseCounters(in);
+        return cell;
+    }
+
+    private void decodeNumbers(ByteBuffer in) {
+        n = in.getLong();
+        good = in.getLong();
+        failed = in.getLong();
+        unjudged = in.getLong();
+        sumUs = in.getLong();
+        minUs = in.getLong();
+        maxUs = in.getLong();
+        overflow = in.getLong();
+        newestUs = in.getLong();
     }
 }

@@ -5,7 +5,7 @@ import java.util.Map;
 
 /** The command line: {@code CONTENDER --brokers B --topic T --group G --output T ...}. */
 record Options(String contender, String brokers, String topic, String group, String output, String stateDir,
-    long commitMs, long graceSecs, boolean suppress, String store) {
+    long commitMs, long graceSecs, boolean suppress, String store, boolean largeFetches) {
 
     static Options of(String[] args) {
         Map<String, String> given = new HashMap<>();
@@ -16,7 +16,8 @@ record Options(String contender, String brokers, String topic, String group, Str
             take(given, "--topic", null), take(given, "--group", null), take(given, "--output", null),
             take(given, "--state-dir", System.getProperty("java.io.tmpdir")),
             Long.parseLong(take(given, "--commit-ms", "1000")), Long.parseLong(take(given, "--grace-secs", "86400")),
-            Boolean.parseBoolean(take(given, "--suppress", "false")), take(given, "--store", "rocksdb"));
+            Boolean.parseBoolean(take(given, "--suppress", "false")), take(given, "--store", "rocksdb"),
+            Boolean.parseBoolean(take(given, "--large-fetches", "true")));
         if (!given.isEmpty() || args.length % 2 == 0) {
             throw new IllegalArgumentException("couldn't read the command line; left over: " + given);
         }

@@ -53,7 +53,7 @@ final class PaneJson {
                 json.writeNumberField("min_us", cell.minUs);
                 json.writeNumberField("max_us", cell.maxUs);
                 json.writeNumberField("overflow", cell.overflow);
-                if (cell.latency != null) {
+                if (cell.hasHistogram()) {
                     int length = encoder.encodeHistogram(cell);
                     json.writeFieldName("histogram");
                     json.writeBinary(encoder.array(), 0, length);

@@ -50,7 +50,7 @@ final class StreamsDsl {
             })
             .groupBy((key, request) -> request.series, Grouped.with("by-series", series(), repartitioned()))
             .windowedBy(TimeWindows.ofSizeAndGrace(PANE, grace))
-            .aggregate(Cell::new, (series, request, cell) -> {
+            .aggregate(Cell::sparse, (series, request, cell) -> {
                 progress.counted();
                 cell.add(request);
                 return cell;
@@ -136,6 +136,6 @@ final class StreamsDsl {
     private static Serde<Cell> cells() {
         Cell.Encoder encoder = new Cell.Encoder();
         return Serdes.serdeFrom((topic, cell) -> cell == null ? null : encoder.encode(cell),
-            (topic, bytes) -> bytes == null ? null : Cell.decode(bytes));
+            (topic, bytes) -> bytes == null ? null : Cell.decodeSparse(bytes));
     }
 }
