@@ -38,7 +38,7 @@ impl Peer {
             Self::Plain => &["plain"],
             Self::Streams => &["streams-papi"],
             Self::Dsl => &["streams-dsl"],
-            // With large fetches one input partition gets further ahead of the others, and several times as much is late.
+            // Large fetches let one input partition get further ahead of the others, so that more is late.
             Self::DslFinal => &["streams-dsl", "--grace-secs", "5", "--suppress", "true", "--large-fetches", "false"],
         }
     }
