@@ -1,8 +1,9 @@
-//! Fills a topic once, then lets four consumers read all of it in turn, each in a process of its own:
-//! a bare loop, a bare batch loop, batches with full decoding, and the `sli` stage, exactly once.
+//! Fills a topic once, then lets consumers read all of it in turn, each in a process of its own: a bare loop, a bare
+//! batch loop, batches with full decoding, the `sli` stage, exactly once; and, when asked, the stage's job in Java.
 //!
 //! CPU is that of the whole process, client threads included, as the kernel counts it. Nothing is judged here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,10 +16,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 use streamgauge_benches::kafka::{consumer_config, ends, fill, make_input, make_outputs};
+use streamgauge_benches::peers::{JVM_FLAGS, Job, Peer, Peers};
 use streamgauge_benches::process::{Circumstances, Cpu, Spread, Stopwatch, now_us};
 use streamgauge_benches::records::{SEED, STEADY_EVENTS_PER_SEC, steady};
 use streamgauge_definitions::Bundle;
-use streamgauge_events::{EventTime, Request};
+use streamgauge_events::{EventTime, Request, topics};
 use streamgauge_kafka::batch::{BatchConsumer, Fetched};
 use streamgauge_kafka::source::BATCH_RECORDS_MAX;
 use streamgauge_kafka::{ClientSettings, KafkaLog, KafkaSettings};
@@ -40,6 +42,14 @@ struct Args {
     records: u64,
     #[arg(long, default_value_t = 3)]
     rounds: u32,
+    /// Also measure the same job in Java, built in this directory (benches/peers; docs/benchmarks.md says how)
+    #[arg(long, value_name = "DIRECTORY")]
+    peers: Option<PathBuf>,
+    /// Records in the topic that the DSL of Kafka Streams reads, at most --records: it takes several times as long
+    ///
+    /// With fewer its figures are those of a JVM that still compiles: of 500,000 records each takes twice as much CPU
+    #[arg(long, default_value_t = 3_000_000)]
+    dsl_records: u64,
     /// Leave out some contenders; may be repeated
     #[arg(long, value_enum)]
     only: Vec<Contender>,
@@ -59,7 +69,7 @@ struct Args {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 enum Contender {
     /// `BaseConsumer::poll`, discards
     Bare,
@@ -69,10 +79,27 @@ enum Contender {
     Decode,
     /// The sli stage, exactly once
     Stage,
+    /// The stage's job on Kafka's own clients, exactly once (needs --peers)
+    JavaPlain,
+    /// The stage's job on the Processor API of Kafka Streams, exactly once (needs --peers)
+    JavaStreams,
+    /// The stage's job in the DSL of Kafka Streams, a day of grace, exactly once (needs --peers)
+    JavaDsl,
+    /// The same with five seconds of grace, each pane written once (needs --peers)
+    JavaDslFinal,
 }
 
 impl Contender {
-    const ALL: [Self; 4] = [Self::Bare, Self::Batch, Self::Decode, Self::Stage];
+    const ALL: [Self; 8] = [
+        Self::Bare,
+        Self::Batch,
+        Self::Decode,
+        Self::Stage,
+        Self::JavaPlain,
+        Self::JavaStreams,
+        Self::JavaDsl,
+        Self::JavaDslFinal,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -80,7 +107,34 @@ impl Contender {
             Self::Batch => "batch",
             Self::Decode => "decode",
             Self::Stage => "stage",
+            Self::JavaPlain => "java-plain",
+            Self::JavaStreams => "java-streams",
+            Self::JavaDsl => "java-dsl",
+            Self::JavaDslFinal => "java-dsl-final",
         }
+    }
+
+    /// Whose program it is, where it is not ours.
+    const fn peer(self) -> Option<Peer> {
+        match self {
+            Self::Bare | Self::Batch | Self::Decode | Self::Stage => None,
+            Self::JavaPlain => Some(Peer::Plain),
+            Self::JavaStreams => Some(Peer::Streams),
+            Self::JavaDsl => Some(Peer::Dsl),
+            Self::JavaDslFinal => Some(Peer::DslFinal),
+        }
+    }
+
+    /// How many records it is given.
+    fn records(self, args: &Args) -> u64 {
+        match self {
+            Self::JavaDsl | Self::JavaDslFinal => args.dsl_records.min(args.records),
+            _ => args.records,
+        }
+    }
+
+    const fn writes(self) -> bool {
+        matches!(self, Self::Stage) || self.peer().is_some()
     }
 }
 
@@ -106,9 +160,45 @@ struct Run {
     transactions: u64,
     #[serde(default)]
     output_bytes: u64,
+    /// Of a peer: what only it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peer: Option<PeerFigures>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct PeerFigures {
+    /// CPU from a tenth of the records on, and those records: without the start of the virtual machine.
+    steady_cpu_ns: u64,
+    steady_records: u64,
+    outputs: u64,
+    /// Records that no pane counts, since they came later than the grace.
+    dropped: u64,
 }
 
 impl Run {
+    fn of(contender: Contender) -> Self {
+        Self {
+            contender,
+            round: 0,
+            records: 0,
+            value_bytes: 0,
+            cpu: Cpu::default(),
+            wall_ns: 0,
+            batches: 0,
+            transactions: 0,
+            output_bytes: 0,
+            peer: None,
+        }
+    }
+
+    /// As [`Run::cpu_per_event_ns`], but for a peer without its start.
+    fn steady_cpu_per_event_ns(&self) -> f64 {
+        match &self.peer {
+            Some(peer) => peer.steady_cpu_ns as f64 / peer.steady_records as f64,
+            None => self.cpu_per_event_ns(),
+        }
+    }
+
     fn cpu_per_event_ns(&self) -> f64 {
         self.cpu.total_ns() as f64 / self.records as f64
     }
@@ -136,16 +226,28 @@ fn host(args: &Args) -> anyhow::Result<()> {
     let client = ClientSettings::new(&args.brokers);
     let circumstances = Circumstances::now();
     circumstances.print();
-    let topic = filled(&client, args.records)?;
+    let peers = args.peers.as_deref().map(Peers::open).transpose()?;
+    if peers.is_some() {
+        println!("java     {}", JVM_FLAGS.join(" "));
+    }
+    let contenders = contenders(args, peers.is_some())?;
+    let topics = topics_to_read(args, &client, &contenders)?;
     if args.fill_only {
         return Ok(());
     }
-    let contenders: Vec<Contender> =
-        Contender::ALL.into_iter().filter(|one| args.only.is_empty() || args.only.contains(one)).collect();
     let mut runs = Vec::new();
     for round in 1..=args.rounds {
         for contender in &contenders {
-            let run = start(args, &client, &topic, *contender, round)?;
+            let topic = &topics[&contender.records(args)];
+            let group = format!("bench-{}-{contender}-{round}", now_us() / 1000);
+            if contender.writes() {
+                make_outputs(&client, &format!("{group}."))?;
+            }
+            let mut run = match (contender.peer(), &peers) {
+                (Some(peer), Some(peers)) => start_peer(args, &client, peers, (*contender, peer), topic, &group)?,
+                _ => start(args, topic, *contender, &group)?,
+            };
+            run.round = round;
             print_run(&run);
             runs.push(run);
         }
@@ -153,11 +255,41 @@ fn host(args: &Args) -> anyhow::Result<()> {
     println!();
     summarise(&contenders, &runs);
     if let Some(path) = &args.json {
-        let all = serde_json::json!({ "circumstances": circumstances, "topic": topic, "runs": runs });
+        let all = serde_json::json!({ "circumstances": circumstances, "topics": topics, "runs": runs });
         let text = serde_json::to_string_pretty(&all)?;
         std::fs::write(path, text + "\n").with_context(|| format!("couldn't write {}", path.display()))?;
     }
     Ok(())
+}
+
+fn contenders(args: &Args, with_peers: bool) -> anyhow::Result<Vec<Contender>> {
+    if let Some(peer) = args.only.iter().find(|one| one.peer().is_some() && !with_peers) {
+        bail!("{peer} is a program of its own: say with --peers where it was built");
+    }
+    let wanted = |one: &Contender| match args.only.as_slice() {
+        [] => with_peers || one.peer().is_none(),
+        only => only.contains(one),
+    };
+    Ok(Contender::ALL.into_iter().filter(wanted).collect())
+}
+
+/// The filled topics, by how many records they hold. One is enough, but for contenders that are given fewer.
+fn topics_to_read(
+    args: &Args,
+    client: &ClientSettings,
+    contenders: &[Contender],
+) -> anyhow::Result<BTreeMap<u64, String>> {
+    let mut topics = BTreeMap::from([(args.records, filled(client, args.records)?)]);
+    for contender in contenders {
+        let records = contender.records(args);
+        if records < args.records {
+            println!(
+                "{contender} reads {records} records of the same kind only: compare figures per event, best the steady ones"
+            );
+            topics.insert(records, filled(client, records)?);
+        }
+    }
+    Ok(topics)
 }
 
 /// The topic for so many records, filled unless it is already.
@@ -182,32 +314,53 @@ fn filled(client: &ClientSettings, records: u64) -> anyhow::Result<String> {
     Ok(topic)
 }
 
-fn start(args: &Args, client: &ClientSettings, topic: &str, contender: Contender, round: u32) -> anyhow::Result<Run> {
-    let group = format!("bench-{}-{contender}-{round}", now_us() / 1000);
-    if contender == Contender::Stage {
-        make_outputs(client, &format!("{group}."))?;
-    }
+fn start(args: &Args, topic: &str, contender: Contender, group: &str) -> anyhow::Result<Run> {
     let output = Command::new(std::env::current_exe()?)
         .args(["--brokers", &args.brokers, "--contender", contender.name()])
-        .args(["--topic", topic, "--group", &group])
+        .args(["--topic", topic, "--group", group])
         .output()
         .context("couldn't start a contender")?;
     if !output.status.success() {
         bail!("{contender} failed: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let mut run: Run = serde_json::from_slice(&output.stdout)
+    let run: Run = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("{contender} answered {:?}", String::from_utf8_lossy(&output.stdout)))?;
-    run.round = round;
     if run.records != args.records {
         bail!("{contender} read {} records of {}", run.records, args.records);
     }
     Ok(run)
 }
 
+fn start_peer(
+    args: &Args,
+    client: &ClientSettings,
+    peers: &Peers,
+    (contender, peer): (Contender, Peer),
+    topic: &str,
+    group: &str,
+) -> anyhow::Result<Run> {
+    let output = format!("{group}.{}", topics::SLI_WINDOWS);
+    let job = Job { topic, group, output: &output, records: contender.records(args) };
+    let report = peers.run(peer, client, &job)?;
+    let mut run = Run::of(contender);
+    run.records = report.records;
+    run.cpu = Cpu { user_ns: report.user_ns, system_ns: report.system_ns };
+    run.wall_ns = report.wall_ns;
+    run.transactions = report.transactions;
+    run.output_bytes = report.output_bytes;
+    run.peer = Some(PeerFigures {
+        steady_cpu_ns: report.steady_cpu_ns,
+        steady_records: report.steady_records,
+        outputs: report.outputs,
+        dropped: report.dropped,
+    });
+    Ok(run)
+}
+
 fn print_run(run: &Run) {
     let per_event = |ns: u64| ns as f64 / run.records as f64;
     println!(
-        "round {}  {:6}  {:5.0} ns/event CPU ({:5.0} user, {:4.0} system)  {:8.0} events/s  {:5.1} s",
+        "round {}  {:14}  {:5.0} ns/event CPU ({:5.0} user, {:4.0} system)  {:8.0} events/s  {:5.1} s{}",
         run.round,
         run.contender,
         run.cpu_per_event_ns(),
@@ -215,6 +368,12 @@ fn print_run(run: &Run) {
         per_event(run.cpu.system_ns),
         run.events_per_sec(),
         run.wall_ns as f64 / 1e9,
+        run.peer.map_or_else(String::new, |peer| format!(
+            "  steady {:5.0} ns/event; {} outputs, {} dropped",
+            run.steady_cpu_per_event_ns(),
+            peer.outputs,
+            peer.dropped
+        )),
     );
 }
 
@@ -229,14 +388,23 @@ fn summarise(contenders: &[Contender], runs: &[Run]) {
     for contender in contenders {
         let cpu: Vec<f64> = of(*contender).map(Run::cpu_per_event_ns).collect();
         let speed: Vec<f64> = of(*contender).map(|run| run.events_per_sec() / 1000.0).collect();
-        println!("{contender:6}  CPU {} ns/event, throughput {} k events/s", show(&cpu, 0), show(&speed, 0));
+        println!("{contender:14}  CPU {} ns/event, throughput {} k events/s", show(&cpu, 0), show(&speed, 0));
         for base in [Contender::Bare, Contender::Decode] {
             let cpu = ratios(*contender, base, Run::cpu_per_event_ns);
             let speed = ratios(*contender, base, Run::events_per_sec);
             if base != *contender && !cpu.is_empty() {
-                println!("        x {base:6}: CPU {}, throughput {}", show(&cpu, 2), show(&speed, 2));
+                println!("                x {base:6}: CPU {}, throughput {}", show(&cpu, 2), show(&speed, 2));
             }
         }
+    }
+    for base in contenders.iter().filter(|one| **one == Contender::Bare || one.peer().is_some()) {
+        let cpu = ratios(Contender::Stage, *base, Run::cpu_per_event_ns);
+        let steady = ratios(Contender::Stage, *base, Run::steady_cpu_per_event_ns);
+        if cpu.is_empty() {
+            continue;
+        }
+        let without_start = base.peer().map_or_else(String::new, |_| format!("; steady {}", show(&steady, 2)));
+        println!("stage / {base:14}: CPU per event {}{without_start}", show(&cpu, 2));
     }
 }
 
@@ -250,17 +418,7 @@ fn show(values: &[f64], digits: usize) -> String {
 fn compete(contender: Contender, args: &Args) -> anyhow::Result<Run> {
     let ends: Vec<(i32, i64)> = ends(&ClientSettings::new(&args.brokers), &args.topic)?.into_iter().collect();
     let (before, watch) = (Cpu::of_self()?, Stopwatch::start());
-    let mut run = Run {
-        contender,
-        round: 0,
-        records: 0,
-        value_bytes: 0,
-        cpu: Cpu::default(),
-        wall_ns: 0,
-        batches: 0,
-        transactions: 0,
-        output_bytes: 0,
-    };
+    let mut run = Run::of(contender);
     match contender {
         Contender::Bare => read_bare(args, &ends, &mut run)?,
         Contender::Batch => read_batches(args, &ends, &mut run, |_| Ok(()))?,
@@ -270,6 +428,9 @@ fn compete(contender: Contender, args: &Args) -> anyhow::Result<Run> {
             Ok(())
         })?,
         Contender::Stage => run_stage(args, &ends, &mut run)?,
+        Contender::JavaPlain | Contender::JavaStreams | Contender::JavaDsl | Contender::JavaDslFinal => {
+            bail!("{contender} is another program")
+        }
     }
     run.wall_ns = u64::try_from(watch.elapsed().as_nanos())?;
     run.cpu = Cpu::of_self()?.since(before);
