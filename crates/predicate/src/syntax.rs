@@ -408,6 +408,11 @@ impl<'t> Parser<'t> {
             }
             parts.push(self.nested(Self::expression)?);
             if self.symbol() != close && !self.accept(",") {
+                if let Token::Text(_) | Token::Integer(_) | Token::Decimal(_) = self.peek() {
+                    return Err(
+                        self.error(format!("expected a comma, found {}", self.peek()), "Separate entries by commas")
+                    );
+                }
                 self.expect(close, opened)?;
             }
         }
