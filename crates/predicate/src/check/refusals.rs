@@ -95,11 +95,9 @@ impl Checker<'_> {
 
     /// A field of that type, as an example.
     fn field_for(&self, found: &Typed) -> &'static str {
-        let is_like = |field: &Field| match (found, field) {
-            (Typed::Text(_), Field::Text(_)) => true,
-            (Typed::Integer(_) | Typed::Decimal(_), Field::Number(_)) => true,
-            _ => false,
-        };
+        let is_text = matches!(found, Typed::Text(_));
+        let is_like =
+            |field: &Field| if is_text { matches!(field, Field::Text(_)) } else { matches!(field, Field::Number(_)) };
         offered(self.kind).find(is_like).map_or("field", Field::name)
     }
 
