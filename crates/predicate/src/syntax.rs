@@ -128,7 +128,8 @@ pub(crate) fn parse(text: &str) -> Result<Expression, PredicateError> {
     if text.len() > TEXT_BYTES_MAX {
         let message = format!("a predicate of {} bytes is too long", text.len());
         let remedy = format!("Write at most {TEXT_BYTES_MAX} bytes; long lists may become a pattern or an attribute");
-        return Err(PredicateError { at: TEXT_BYTES_MAX, message, remedy });
+        let at = (0..=TEXT_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        return Err(PredicateError { at, message, remedy });
     }
     let tokens = tokens(text);
     let mut parser = Parser { tokens: &tokens, next: 0, depth: 0 };

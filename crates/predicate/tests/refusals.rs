@@ -453,6 +453,9 @@ fn bounds() {
         errors[0].to_string(),
         "a predicate of 120002 bytes is too long (at column 16385). Write at most 16384 bytes; long lists may become a pattern or an attribute"
     );
+    let wide = format!("route == '{}'", "é".repeat(20_000));
+    let errors = Predicate::compile(&wide, Kind::Request).expect_err("too long");
+    assert!(wide.is_char_boundary(errors[0].at), "{errors:?}");
     let mut errors = 0;
     for depth in 1..80 {
         errors += usize::from(Predicate::compile(&format!("{}ok", "!".repeat(depth)), Kind::Request).is_err());
