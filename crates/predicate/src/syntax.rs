@@ -379,6 +379,12 @@ impl<'t> Parser<'t> {
                     let remedy = "Write attributes.name, or a call such as route.startsWith(\"/pay\")";
                     return Err(self.error(format!("expected a name, found {}", self.peek()), remedy));
                 };
+                if ["in", "true", "false", "null"].contains(&name.as_str()) {
+                    let remedy = format!("Write attributes[\"{name}\"]");
+                    return Err(
+                        self.error(format!("{name} is a word of the language, which can't stand behind a dot"), remedy)
+                    );
+                }
                 let at = self.placed().start;
                 let end = self.placed().end;
                 self.next += 1;

@@ -130,6 +130,8 @@ fn verdicts(text: &str) -> Vec<Option<bool>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
     #[test]
     fn any_text_is_a_predicate_or_says_what_is_wrong(text in "\\PC{0,80}") {
         check_text(&text)?;

@@ -61,6 +61,7 @@ fn grammar() {
             "status == -",
             "status. == 5",
             "ok ? true",
+            "attributes.in == 'a'",
             "in ['a']",
             "{'a': 1}",
             "ok;",
@@ -141,6 +142,8 @@ fn grammar() {
                 expected a name, found == (at column 9). Write attributes.name, or a call such as route.startsWith("/pay")
             ok ? true
                 expected :, found the end (at column 10). Write condition ? a : b
+            attributes.in == 'a'
+                in is a word of the language, which can't stand behind a dot (at column 12). Write attributes["in"]
             in ['a']
                 in needs something before it (at column 1). Write field in [a, b]
             {'a': 1}
