@@ -1,8 +1,9 @@
 //! Records to feed, and the stage's ledger to feed them to, without a broker.
 
 use anyhow::Context as _;
+use streamgauge_decode::{AvroEncoder, AvroSchemas, Framing, schemas};
 use streamgauge_definitions::Bundle;
-use streamgauge_events::{EventTime, topics};
+use streamgauge_events::{Event, EventTime, Field, FieldSet, Kind, NumberField, TextField, topics};
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
 use streamgauge_stage_sli::{SliCells, SliStage};
@@ -51,6 +52,29 @@ disorder:
 /// The first records of a scenario, with keys and times as they would be sent.
 pub fn generate(scenario: &Scenario, count: u64) -> Vec<Generated> {
     Generator::new(scenario, SEED).with_until(Until::Events(count)).collect()
+}
+
+/// What the golden signals and a definition by route and version read of a request.
+pub fn needed() -> FieldSet {
+    [
+        Field::Text(TextField::Route),
+        Field::Text(TextField::Version),
+        Field::Number(NumberField::Status),
+        Field::Number(NumberField::LatencyUs),
+        Field::Ok,
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// The same records in Avro, by our newest schema, in single-object encoding.
+pub fn avro(records: &[Generated]) -> anyhow::Result<(AvroSchemas, Vec<Vec<u8>>)> {
+    let schemas = AvroSchemas::new(Kind::Request, Framing::SingleObject, &[(None, schemas::current(Kind::Request))])?;
+    let key = schemas.keys().next().context("one schema has one key")?;
+    let encoder = AvroEncoder::new(Kind::Request, Framing::SingleObject, key);
+    let values = records.iter().map(|record| Ok(encoder.encode(&Event::from_json(Kind::Request, &record.value)?)));
+    let values = values.collect::<anyhow::Result<Vec<_>>>()?;
+    Ok((schemas, values))
 }
 
 /// The worker's part between Kafka and the outbox: decode, fold, cut. One partition takes all records.

@@ -111,7 +111,7 @@ struct Reading<'a, 'm, 'e> {
 
 impl Reading<'_, '_, '_> {
     /// Reads the value at `at`; where it ends.
-    #[inline]
+    #[inline(always)]
     fn value(&mut self, member: Member, at: usize) -> Option<usize> {
         let Some(field) = member.field else { return self.scan.skip(at) };
         if self.seen & member.bit != 0 {

@@ -29,15 +29,15 @@ const fn is_blank(byte: u8) -> bool {
 }
 
 impl<'a> Scan<'a, '_> {
-    #[inline]
+    #[inline(always)]
     pub fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }
 
-    #[inline]
+    #[inline(always)]
     fn blank(&self, mut at: usize) -> usize {
         while self.byte(at).is_some_and(is_blank) {
-            at += 1;
+            at = at.wrapping_add(1);
         }
         at
     }
@@ -64,24 +64,29 @@ impl<'a> Scan<'a, '_> {
         (self.blank(at + 1) == self.text.len()).then_some(Next::End)
     }
 
-    #[inline]
+    #[inline(always)]
     fn colon(&self, at: usize) -> Option<usize> {
         let at = self.blank(at);
         (self.byte(at)? == b':').then(|| self.blank(at + 1))
     }
 
     /// What stands between the quotes of the string at `at`, no control character among it.
-    #[inline]
+    #[inline(always)]
     pub fn string(&self, at: usize) -> Option<(usize, usize)> {
         if self.byte(at)? != b'"' {
             return None;
         }
         let start = at.wrapping_add(1);
         let end = self.marks.quote_from(start)?;
-        if self.marks.controls && self.text.as_bytes()[start..end].iter().any(|byte| *byte < 0x20) {
+        if self.marks.controls && self.has_controls(start, end) {
             return None;
         }
         Some((start, end))
+    }
+
+    #[cold]
+    fn has_controls(&self, start: usize, end: usize) -> bool {
+        self.text.as_bytes()[start..end].iter().any(|byte| *byte < 0x20)
     }
 
     #[inline]
@@ -90,8 +95,16 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// The string between two quotes, its escapes resolved.
-    #[inline]
+    #[inline(always)]
     pub fn unescaped(&self, start: usize, end: usize) -> Option<Cow<'a, str>> {
+        if self.marks.escapes {
+            return self.unescaped_if_escaped(start, end);
+        }
+        self.text.get(start..end).map(Cow::Borrowed)
+    }
+
+    #[cold]
+    fn unescaped_if_escaped(&self, start: usize, end: usize) -> Option<Cow<'a, str>> {
         if self.has_escapes(start, end) {
             return serde_json::from_str::<String>(self.text.get(start - 1..=end)?).ok().map(Cow::Owned);
         }
@@ -99,31 +112,37 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// As serde_json skips it: escapes are looked at, but not whether surrogates come in pairs.
-    #[inline]
+    #[inline(always)]
     fn skip_string(&self, at: usize) -> Option<usize> {
         let (start, end) = self.string(at)?;
-        if self.has_escapes(start, end) {
-            let mut rest = self.text.as_bytes()[start..end].iter();
-            while let Some(byte) = rest.next() {
-                if *byte != b'\\' {
-                    continue;
-                }
-                match rest.next()? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                    b'u' => {
-                        for _ in 0..4 {
-                            rest.next().filter(|digit| digit.is_ascii_hexdigit())?;
-                        }
+        if self.marks.escapes {
+            self.check_escapes(start, end)?;
+        }
+        Some(end.wrapping_add(1))
+    }
+
+    #[cold]
+    fn check_escapes(&self, start: usize, end: usize) -> Option<()> {
+        let mut rest = self.text.as_bytes()[start..end].iter();
+        while let Some(byte) = rest.next() {
+            if *byte != b'\\' {
+                continue;
+            }
+            match rest.next()? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                b'u' => {
+                    for _ in 0..4 {
+                        rest.next().filter(|digit| digit.is_ascii_hexdigit())?;
                     }
-                    _ => return None,
                 }
+                _ => return None,
             }
         }
-        Some(end + 1)
+        Some(())
     }
 
     /// Whether `word` stands there; where it ends.
-    #[inline]
+    #[inline(always)]
     pub fn word(&self, at: usize, word: &str) -> Option<usize> {
         self.text.as_bytes().get(at..)?.starts_with(word.as_bytes()).then(|| at + word.len())
     }
@@ -183,6 +202,7 @@ impl<'a> Scan<'a, '_> {
         }
     }
 
+    #[inline(always)]
     fn skip_key(&self, at: usize) -> Option<usize> {
         self.colon(self.skip_string(at)?)
     }
@@ -190,7 +210,7 @@ impl<'a> Scan<'a, '_> {
     fn skip_digits(&self, mut at: usize) -> Option<usize> {
         let start = at;
         while self.byte(at).is_some_and(|byte| byte.is_ascii_digit()) {
-            at += 1;
+            at = at.wrapping_add(1);
         }
         (at > start).then_some(at)
     }
@@ -210,7 +230,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// An integer from 0 to `max`, and its end.
-    #[inline]
+    #[inline(always)]
     pub fn integer(&self, at: usize, max: i64) -> Option<(i64, usize)> {
         if let Some((value, end)) = self.plain_digits(at)
             && !matches!(self.byte(end), Some(b'.' | b'e' | b'E'))
@@ -266,7 +286,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// Digits as they begin a number: no zero before others.
-    #[inline]
+    #[inline(always)]
     fn plain_digits(&self, at: usize) -> Option<(u64, usize)> {
         let (value, end) = self.digits(at)?;
         (self.byte(at)? != b'0' || end == at.wrapping_add(1)).then_some((value, end))
