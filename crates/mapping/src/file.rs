@@ -1,5 +1,6 @@
 //! A file, read row by row into events. The loop that a user of this crate drives.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -9,13 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 use streamgauge_events::{EventTime, Reason, Rejection};
 
+use crate::columns::{Binding, bind, header};
 use crate::convert::{Target, head};
+use crate::decimal::Scale;
 use crate::expand::Expansion;
 use crate::extract::{Extractor, Value};
-use crate::invalid::{MappingError, closest, listed};
+use crate::invalid::MappingError;
 use crate::mapped_event::MappedEvent;
 use crate::mapping::{Mapping, Place, RowPlan};
-use crate::row_csv;
 use crate::rows::{Fault, ROW_BYTES_MAX, Row, RowReader, Splitting};
 
 /// More events of one row are taken for a mistake in `scale`: a service with a hundred thousand requests a second
@@ -36,20 +38,23 @@ pub struct MappedRecord {
     pub event: Result<MappedEvent, Rejection>,
 }
 
-/// What became of the rows so far: `rows = rejected + empty + rows that gave events`.
+/// What became of the rows so far: `records = rejected + empty + records that gave events`. Without `unpivot` a row is a
+/// record; with it, a row whose fields can't be told apart is one rejected record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Rows behind the header that are not blank.
     pub rows: u64,
+    /// What the rows fall into.
+    pub records: u64,
     /// Blank lines, skipped.
     pub blank: u64,
     pub rejected: u64,
-    /// Rows that stand for zero requests.
+    /// Records that stand for zero requests, or whose cells are all without a value.
     pub empty: u64,
     pub events: u64,
 }
 
-/// The events of one file, in the order of its rows. Holds one row at a time.
+/// The events of one file, in the order of its rows. Holds one row at a time, and what it falls into.
 ///
 /// An `Err` is the end: the file can't be read on. A bad row is a record with a rejection instead.
 pub struct MappedFile<'m> {
@@ -59,8 +64,13 @@ pub struct MappedFile<'m> {
     file_name: String,
     rows: RowReader,
     extractor: Extractor<'m>,
-    /// A row that stands for several events, while they are delivered.
-    expanding: Option<(u64, Arc<[u8]>, Expansion)>,
+    binding: Binding,
+    /// The row whose events are delivered: its line and its bytes.
+    row: (u64, Arc<[u8]>),
+    /// What became of its records. No more than the file has columns.
+    records: VecDeque<Result<Mapped, String>>,
+    /// A record that stands for several events, while they are delivered.
+    expanding: Option<Expansion>,
     last_time: Option<(String, EventTime)>,
     counts: Counts,
     bytes_read: Arc<AtomicU64>,
@@ -102,13 +112,16 @@ impl<'m> MappedFile<'m> {
             _ => Splitting::Lines,
         };
         let mut rows = RowReader::new(unpacked, splitting);
-        let extractor = extractor(name, mapping, &mut rows)?;
+        let (extractor, binding) = extractor(name, mapping, &mut rows)?;
         Ok(Self {
             mapping,
             name: name.to_owned(),
             file_name: Path::new(name).file_name().map_or_else(|| name.into(), |file| file.to_string_lossy()).into(),
             rows,
             extractor,
+            binding,
+            row: (0, Arc::default()),
+            records: VecDeque::new(),
             expanding: None,
             last_time: None,
             counts: Counts::default(),
@@ -132,50 +145,50 @@ impl<'m> MappedFile<'m> {
         self.counts
     }
 
-    /// The next event of a row that is being expanded.
-    fn next_of_row(&mut self) -> Option<MappedRecord> {
-        let (line, raw, expansion) = self.expanding.as_mut()?;
-        match expansion.next() {
-            Some(event) => {
+    /// The next event of the row that was read last, or why a record of it gave none.
+    fn next_of_row(&mut self) -> Option<Result<MappedEvent, Rejection>> {
+        loop {
+            if let Some(event) = self.expanding.as_mut().and_then(Expansion::next) {
                 self.counts.events += 1;
-                Some(MappedRecord { line: *line, raw: Arc::clone(raw), event: Ok(event) })
+                return Some(Ok(event));
             }
-            None => {
-                self.expanding = None;
-                None
+            self.expanding = None;
+            match self.records.pop_front()? {
+                Ok(Mapped::One(event)) => {
+                    self.counts.events += 1;
+                    return Some(Ok(event));
+                }
+                Ok(Mapped::Many(expansion)) => {
+                    self.counts.empty += u64::from(expansion.is_empty());
+                    self.expanding = Some(expansion);
+                }
+                Ok(Mapped::Nothing) => self.counts.empty += 1,
+                Err(sentence) => {
+                    self.counts.rejected += 1;
+                    return Some(Err(Rejection::new(Reason::Unmapped, sentence)));
+                }
             }
         }
     }
 
-    /// Reads one row. `None` where there is nothing to deliver: it was blank, or it is to be expanded.
-    fn read_row(&mut self) -> io::Result<Option<MappedRecord>> {
+    fn read_row(&mut self) -> io::Result<()> {
         let Some(row) = self.rows.next()? else {
             self.ended = true;
-            return Ok(None);
+            return Ok(());
         };
         if row.fault.is_none() && row.bytes.trim_ascii().is_empty() {
             self.counts.blank += 1;
-            return Ok(None);
+            return Ok(());
         }
         self.counts.rows += 1;
-        let line = row.line;
-        let raw: Arc<[u8]> = row.bytes.into();
-        let event = match map_row(self.mapping, &self.extractor, &self.file_name, &row, &mut self.last_time) {
-            Ok(Mapped::One(event)) => {
-                self.counts.events += 1;
-                Ok(event)
-            }
-            Ok(Mapped::Many(expansion)) => {
-                self.counts.empty += u64::from(expansion.is_empty());
-                self.expanding = Some((line, raw, expansion));
-                return Ok(None);
-            }
-            Err(sentence) => {
-                self.counts.rejected += 1;
-                Err(Rejection::new(Reason::Unmapped, sentence))
-            }
-        };
-        Ok(Some(MappedRecord { line, raw, event }))
+        self.row = (row.line, row.bytes.into());
+        let rules = Rules { mapping: self.mapping, binding: &self.binding, file_name: &self.file_name };
+        match rules.values(&self.extractor, &row) {
+            Ok(values) => rules.map(values, &mut self.last_time, &mut self.records),
+            Err(sentence) => self.records.push_back(Err(sentence)),
+        }
+        self.counts.records += self.records.len() as u64;
+        Ok(())
     }
 }
 
@@ -184,20 +197,16 @@ impl Iterator for MappedFile<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(record) = self.next_of_row() {
-                return Some(Ok(record));
+            if let Some(event) = self.next_of_row() {
+                return Some(Ok(MappedRecord { line: self.row.0, raw: Arc::clone(&self.row.1), event }));
             }
             if self.ended {
                 return None;
             }
-            match self.read_row() {
-                Ok(Some(record)) => return Some(Ok(record)),
-                Ok(None) => {}
-                Err(cause) => {
-                    self.ended = true;
-                    let (file, line) = (self.name.clone(), self.rows.lines());
-                    return Some(Err(MappingError::Broken { file, line, cause }));
-                }
+            if let Err(cause) = self.read_row() {
+                self.ended = true;
+                let (file, line) = (self.name.clone(), self.rows.lines());
+                return Some(Err(MappingError::Broken { file, line, cause }));
             }
         }
     }
@@ -206,135 +215,134 @@ impl Iterator for MappedFile<'_> {
 enum Mapped {
     One(MappedEvent),
     Many(Expansion),
+    /// A record of a wide row that says nothing.
+    Nothing,
 }
 
-/// The error is the sentence of the row's rejection.
-fn map_row(
-    mapping: &Mapping,
-    extractor: &Extractor<'_>,
-    file_name: &str,
-    row: &Row<'_>,
-    last_time: &mut Option<(String, EventTime)>,
-) -> Result<Mapped, String> {
-    match row.fault {
-        Some(Fault::TooLong) => return Err(format!("the row is longer than {ROW_BYTES_MAX} bytes")),
-        Some(Fault::OpenQuote) => {
-            return Err(format!(
-                "a quote that this line opens is not closed, or not where a row of the file would end, within \
-                 {ROW_BYTES_MAX} bytes; expected a closing quote"
-            ));
-        }
-        None => {}
-    }
-    let mut values = vec![Value::Absent; mapping.places.len()];
-    extractor.extract(row.bytes, &mut values)?;
-    for (value, place) in values.iter_mut().zip(&mapping.places) {
-        if *place == Place::FileName {
-            *value = Value::Text(file_name.into());
-        }
-    }
-    let event = event(mapping, &values, last_time)?;
-    match &mapping.expand {
-        None => Ok(Mapped::One(event)),
-        Some(expand) => expand.expand(event, &values).map(Mapped::Many),
-    }
+/// What the rows of one file are read by.
+#[derive(Clone, Copy)]
+struct Rules<'f> {
+    mapping: &'f Mapping,
+    binding: &'f Binding,
+    file_name: &'f str,
 }
 
-fn event(
-    mapping: &Mapping,
-    values: &[Value<'_>],
-    last_time: &mut Option<(String, EventTime)>,
-) -> Result<MappedEvent, String> {
-    let mut draft = mapping.template.clone();
-    for (target, reading) in &mapping.fields {
-        let about = |problem: String| format!("{}: {problem}", target.name());
-        let Some(text) = reading.text(values).map_err(about)? else { continue };
-        // Neighbouring rows often share their second, and reading a time is the dearest part of a row.
-        if let (Target::Ts(_), Some((last, ts))) = (target, &*last_time)
-            && last == text
-        {
-            draft.event.ts = *ts;
-            continue;
+impl<'f> Rules<'f> {
+    /// The values of a row, by slot. The error is the sentence of the row's rejection.
+    fn values(&self, extractor: &Extractor<'_>, row: &Row<'f>) -> Result<Vec<Value<'f>>, String> {
+        match row.fault {
+            Some(Fault::TooLong) => return Err(format!("the row is longer than {ROW_BYTES_MAX} bytes")),
+            Some(Fault::OpenQuote) => {
+                return Err(format!(
+                    "a quote that this line opens is not closed, or not where a row of the file would end, within \
+                     {ROW_BYTES_MAX} bytes; expected a closing quote"
+                ));
+            }
+            None => {}
         }
-        target
-            .set(&mut draft, text)
-            .map_err(|problem| about(format!("{} is `{}`, which {problem}", reading.place, head(text))))?;
-        if let Target::Ts(_) = target {
-            let (last, ts) = last_time.get_or_insert_with(|| (String::new(), EventTime(0)));
-            text.clone_into(last);
-            *ts = draft.event.ts;
+        let mut values = vec![Value::Absent; self.binding.width];
+        extractor.extract(row.bytes, &mut values)?;
+        Ok(values)
+    }
+
+    /// What each record of the row becomes.
+    fn map(
+        &self,
+        mut values: Vec<Value<'f>>,
+        last_time: &mut Option<(String, EventTime)>,
+        into: &mut VecDeque<Result<Mapped, String>>,
+    ) {
+        for (value, place) in values.iter_mut().zip(&self.mapping.places) {
+            if *place == Place::FileName {
+                *value = Value::Text(self.file_name.into());
+            }
+        }
+        if self.mapping.unpivot.is_none() {
+            into.push_back(self.record(&values, None, last_time));
+            return;
+        }
+        for record in &self.binding.records {
+            for (slot, text) in &record.parts {
+                values[*slot] = Value::Text(text.as_str().into());
+            }
+            for (slot, from) in &record.cells {
+                values[*slot] = from.map_or(Value::Absent, |from| values[from].clone());
+            }
+            into.push_back(if self.mapping.is_without_cells(&values) {
+                Ok(Mapped::Nothing)
+            } else {
+                let mapped = self.record(&values, record.scale, last_time);
+                mapped.map_err(|sentence| format!("{}: {sentence}", record.label))
+            });
         }
     }
-    draft.finish().map_err(|rejection| rejection.message)
+
+    fn record(
+        &self,
+        values: &[Value<'_>],
+        scale: Option<Scale>,
+        last_time: &mut Option<(String, EventTime)>,
+    ) -> Result<Mapped, String> {
+        let event = self.event(values, scale, last_time)?;
+        match &self.mapping.expand {
+            None => Ok(Mapped::One(event)),
+            Some(expand) => expand.expand(event, values).map(Mapped::Many),
+        }
+    }
+
+    /// `scale` is that of the record's column, where it has one.
+    fn event(
+        &self,
+        values: &[Value<'_>],
+        scale: Option<Scale>,
+        last_time: &mut Option<(String, EventTime)>,
+    ) -> Result<MappedEvent, String> {
+        let mut draft = self.mapping.template.clone();
+        for (target, reading) in &self.mapping.fields {
+            let about = |problem: String| format!("{}: {problem}", target.name());
+            let Some(text) = reading.text(values).map_err(about)? else { continue };
+            // Neighbouring rows often share their second, and reading a time is the dearest part of a row.
+            if let (Target::Ts(_), Some((last, ts))) = (target, &*last_time)
+                && last == text
+            {
+                draft.event.ts = *ts;
+                continue;
+            }
+            let set = match (target, scale) {
+                (Target::Value(_), Some(scale)) => Target::Value(scale).set(&mut draft, text),
+                _ => target.set(&mut draft, text),
+            };
+            set.map_err(|problem| about(format!("{} is `{}`, which {problem}", reading.place, head(text))))?;
+            if let Target::Ts(_) = target {
+                let (last, ts) = last_time.get_or_insert_with(|| (String::new(), EventTime(0)));
+                text.clone_into(last);
+                *ts = draft.event.ts;
+            }
+        }
+        draft.finish().map_err(|rejection| rejection.message)
+    }
 }
 
 /// Fits the mapping to the file: for CSV this reads the header.
-fn extractor<'m>(name: &str, mapping: &'m Mapping, rows: &mut RowReader) -> Result<Extractor<'m>, MappingError> {
+fn extractor<'m>(
+    name: &str,
+    mapping: &'m Mapping,
+    rows: &mut RowReader,
+) -> Result<(Extractor<'m>, Binding), MappingError> {
+    let binding = Binding { width: mapping.places.len(), ..Binding::default() };
     match &mapping.rows {
-        RowPlan::JsonLines(root) => Ok(Extractor::Json(root)),
-        RowPlan::Combined { parts } => Ok(Extractor::Combined(parts)),
-        RowPlan::Lines { pattern, groups } => Ok(Extractor::Lines { pattern, groups }),
-        RowPlan::Csv { delimiter, header_rows, columns } => {
-            let first = header(name, rows, *header_rows, *delimiter)?;
+        RowPlan::JsonLines(root) => Ok((Extractor::Json(root), binding)),
+        RowPlan::Combined { parts } => Ok((Extractor::Combined(parts), binding)),
+        RowPlan::Lines { pattern, groups } => Ok((Extractor::Lines { pattern, groups }, binding)),
+        RowPlan::Csv { delimiter, header: plan, columns } => {
+            let first = header(name, rows, plan, *delimiter)?;
             let columns = columns.as_ref().unwrap_or(&first);
             rows.expect_fields(columns.len());
-            Ok(Extractor::Csv { delimiter: *delimiter, slots: slots(name, mapping, columns)? })
+            let mut binding = bind(name, mapping, columns)?;
+            let slots = std::mem::take(&mut binding.slots);
+            Ok((Extractor::Csv { delimiter: *delimiter, slots }, binding))
         }
     }
-}
-
-/// The names in the first of the header rows. A file without any row has no names, and no rows that would need them.
-fn header(name: &str, rows: &mut RowReader, header_rows: u64, delimiter: u8) -> Result<Vec<String>, MappingError> {
-    let mut names = Vec::new();
-    for index in 0..header_rows {
-        let row = rows.next().map_err(|cause| MappingError::Broken { file: name.to_owned(), line: index, cause })?;
-        let Some(row) = row else { break };
-        if row.fault.is_some() {
-            return Err(MappingError::Header {
-                file: name.to_owned(),
-                line: row.line,
-                problem: format!("the header row is longer than {ROW_BYTES_MAX} bytes or has an open quote"),
-                header: head(&String::from_utf8_lossy(row.bytes)).into_owned(),
-                remedy: "Is this a CSV file?".to_owned(),
-            });
-        }
-        if index == 0 {
-            row_csv::fields(row.bytes, delimiter, |_, field| names.push(String::from_utf8_lossy(&field).into_owned()));
-        }
-    }
-    Ok(names)
-}
-
-/// For each column of the file the slot that it fills.
-fn slots(name: &str, mapping: &Mapping, columns: &[String]) -> Result<Vec<Option<usize>>, MappingError> {
-    let mut slots = vec![None; columns.len()];
-    for (slot, place) in mapping.places.iter().enumerate() {
-        let Place::Row(place) = place else { continue };
-        let mut found = columns.iter().enumerate().filter(|(_, column)| *column == place).map(|(index, _)| index);
-        let problem = |what: &str, remedy: String| MappingError::Header {
-            file: name.to_owned(),
-            line: 1,
-            problem: format!("{what} column `{place}`, which {} asks for", mapping.file),
-            header: listed(columns.iter().map(String::as_str)),
-            remedy,
-        };
-        match (found.next(), found.next()) {
-            (Some(index), None) => slots[index] = Some(slot),
-            (Some(_), Some(_)) => {
-                let remedy = "Name all columns with `csv: { columns: [...] }` to tell them apart.".to_owned();
-                return Err(problem("more than one", remedy));
-            }
-            (None, _) if columns.is_empty() => break,
-            (None, _) => {
-                let remedy = match closest(place, columns.iter().map(String::as_str)) {
-                    Some(meant) => format!("Did you mean `{meant}`?"),
-                    None => "Is the delimiter right, and does the file have a header row?".to_owned(),
-                };
-                return Err(problem("no", remedy));
-            }
-        }
-    }
-    Ok(slots)
 }
 
 /// The input itself, or what is packed in it.

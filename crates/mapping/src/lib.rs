@@ -19,9 +19,13 @@ mod check_expand;
 mod check_fields;
 mod check_rows;
 mod check_times;
+mod check_unpivot;
 mod definition;
 mod invalid;
 pub use invalid::{Invalid, MappingError};
+
+mod columns;
+mod unpivot;
 
 mod rows;
 pub use rows::ROW_BYTES_MAX;
