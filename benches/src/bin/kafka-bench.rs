@@ -4,6 +4,7 @@
 //! CPU is that of the whole process, client threads included, as the kernel counts it. Nothing is judged here.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use streamgauge_benches::kafka::{consumer_config, ends, fill, make_input, make_outputs};
 use streamgauge_benches::peers::{JVM_FLAGS, Job, Peer, Peers};
 use streamgauge_benches::process::{Circumstances, Cpu, Spread, Stopwatch, now_us};
-use streamgauge_benches::records::{SEED, STEADY_EVENTS_PER_SEC, steady};
-use streamgauge_definitions::Bundle;
+use streamgauge_benches::records::{
+    SEED, STEADY_EVENTS_PER_SEC, avro_encoder, avro_source, definitions, steady, twenty_services,
+};
+use streamgauge_definitions::{Bundle, Definitions};
 use streamgauge_events::{EventTime, Request, topics};
 use streamgauge_kafka::batch::{BatchConsumer, Fetched};
 use streamgauge_kafka::source::BATCH_RECORDS_MAX;
@@ -79,6 +82,14 @@ enum Contender {
     Decode,
     /// The sli stage, exactly once
     Stage,
+    /// As `bare`, of the same records in Avro
+    BareAvro,
+    /// The sli stage on the same records in Avro (single-object encoding), exactly once
+    StageAvro,
+    /// The sli stage with one definition, on records of 20 services
+    Defined1,
+    /// The same with 100 definitions, five for each service
+    Defined100,
     /// The stage's job on Kafka's own clients, exactly once (needs --peers)
     JavaPlain,
     /// The stage's job on the Processor API of Kafka Streams, exactly once (needs --peers)
@@ -90,11 +101,15 @@ enum Contender {
 }
 
 impl Contender {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Bare,
         Self::Batch,
         Self::Decode,
         Self::Stage,
+        Self::BareAvro,
+        Self::StageAvro,
+        Self::Defined1,
+        Self::Defined100,
         Self::JavaPlain,
         Self::JavaStreams,
         Self::JavaDsl,
@@ -107,6 +122,10 @@ impl Contender {
             Self::Batch => "batch",
             Self::Decode => "decode",
             Self::Stage => "stage",
+            Self::BareAvro => "bare-avro",
+            Self::StageAvro => "stage-avro",
+            Self::Defined1 => "defined1",
+            Self::Defined100 => "defined100",
             Self::JavaPlain => "java-plain",
             Self::JavaStreams => "java-streams",
             Self::JavaDsl => "java-dsl",
@@ -117,7 +136,8 @@ impl Contender {
     /// Whose program it is, where it is not ours.
     const fn peer(self) -> Option<Peer> {
         match self {
-            Self::Bare | Self::Batch | Self::Decode | Self::Stage => None,
+            Self::Bare | Self::Batch | Self::Decode | Self::Stage | Self::BareAvro | Self::StageAvro => None,
+            Self::Defined1 | Self::Defined100 => None,
             Self::JavaPlain => Some(Peer::Plain),
             Self::JavaStreams => Some(Peer::Streams),
             Self::JavaDsl => Some(Peer::Dsl),
@@ -134,7 +154,38 @@ impl Contender {
     }
 
     const fn writes(self) -> bool {
-        matches!(self, Self::Stage) || self.peer().is_some()
+        matches!(self, Self::Stage | Self::StageAvro | Self::Defined1 | Self::Defined100) || self.peer().is_some()
+    }
+
+    /// What it reads.
+    const fn input(self) -> Input {
+        match self {
+            Self::BareAvro | Self::StageAvro => Input::Avro,
+            Self::Defined1 | Self::Defined100 => Input::TwentyServices,
+            _ => Input::Json,
+        }
+    }
+}
+
+/// What a topic is filled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Input {
+    /// The `steady` scenario in JSON
+    Json,
+    /// The same in Avro
+    Avro,
+    /// Constant traffic over 20 services in JSON
+    TwentyServices,
+}
+
+impl Input {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Avro => "avro",
+            Self::TwentyServices => "twenty",
+        }
     }
 }
 
@@ -238,7 +289,7 @@ fn host(args: &Args) -> anyhow::Result<()> {
     let mut runs = Vec::new();
     for round in 1..=args.rounds {
         for contender in &contenders {
-            let topic = &topics[&contender.records(args)];
+            let topic = &topics[&(contender.input(), contender.records(args))];
             let group = format!("bench-{}-{contender}-{round}", now_us() / 1000);
             if contender.writes() {
                 make_outputs(&client, &format!("{group}."))?;
@@ -255,6 +306,7 @@ fn host(args: &Args) -> anyhow::Result<()> {
     println!();
     summarise(&contenders, &runs);
     if let Some(path) = &args.json {
+        let topics: Vec<&String> = topics.values().collect();
         let all = serde_json::json!({ "circumstances": circumstances, "topics": topics, "runs": runs });
         let text = serde_json::to_string_pretty(&all)?;
         std::fs::write(path, text + "\n").with_context(|| format!("couldn't write {}", path.display()))?;
@@ -273,40 +325,46 @@ fn contenders(args: &Args, with_peers: bool) -> anyhow::Result<Vec<Contender>> {
     Ok(Contender::ALL.into_iter().filter(wanted).collect())
 }
 
-/// The filled topics, by how many records they hold. One is enough, but for contenders that are given fewer.
+/// The filled topics, by what and how many records they hold.
 fn topics_to_read(
     args: &Args,
     client: &ClientSettings,
     contenders: &[Contender],
-) -> anyhow::Result<BTreeMap<u64, String>> {
-    let mut topics = BTreeMap::from([(args.records, filled(client, args.records)?)]);
+) -> anyhow::Result<BTreeMap<(Input, u64), String>> {
+    let mut topics = BTreeMap::new();
     for contender in contenders {
-        let records = contender.records(args);
+        let (input, records) = (contender.input(), contender.records(args));
         if records < args.records {
             println!(
                 "{contender} reads {records} records of the same kind only: compare figures per event, best the steady ones"
             );
-            topics.insert(records, filled(client, records)?);
+        }
+        if let Entry::Vacant(entry) = topics.entry((input, records)) {
+            entry.insert(filled(client, input, records)?);
         }
     }
     Ok(topics)
 }
 
 /// The topic for so many records, filled unless it is already.
-fn filled(client: &ClientSettings, records: u64) -> anyhow::Result<String> {
-    let topic = make_input(client, &format!("bench-{records}-"))?;
+fn filled(client: &ClientSettings, input: Input, records: u64) -> anyhow::Result<String> {
+    let topic = make_input(client, &format!("bench-{}-{records}-", input.name()))?;
     let held: i64 = ends(client, &topic)?.values().sum();
     match u64::try_from(held)? {
         held if held == records => {}
         0 => {
-            let scenario = steady()?;
+            let scenario = if input == Input::TwentyServices { twenty_services()? } else { steady()? };
             let span_us = (records as f64 / STEADY_EVENTS_PER_SEC * 1e6) as i64;
             // In the past as a whole: no record may be ahead of the log's clock.
             let mut generator = Generator::new(&scenario, SEED)
                 .with_until(Until::Events(records))
                 .with_start(now_us() - span_us - 60_000_000);
             let watch = Stopwatch::start();
-            fill(client, &topic, &mut generator)?;
+            let avro = match input {
+                Input::Avro => Some(avro_encoder()?.1),
+                Input::Json | Input::TwentyServices => None,
+            };
+            fill(client, &topic, &mut generator, avro.as_ref())?;
             println!("filled {topic} with {records} records in {:.0} s", watch.elapsed().as_secs_f64());
         }
         held => bail!("{topic} holds {held} records of {records}: a fill was cut short. Wipe the broker's data"),
@@ -397,6 +455,17 @@ fn summarise(contenders: &[Contender], runs: &[Run]) {
             }
         }
     }
+    for (mine, base) in [
+        (Contender::StageAvro, Contender::Bare),
+        (Contender::StageAvro, Contender::BareAvro),
+        (Contender::StageAvro, Contender::Stage),
+        (Contender::Defined100, Contender::Defined1),
+    ] {
+        let cpu = ratios(mine, base, Run::cpu_per_event_ns);
+        if !cpu.is_empty() {
+            println!("{mine:10} / {base:9}: CPU per event {}", show(&cpu, 2));
+        }
+    }
     for base in contenders.iter().filter(|one| **one == Contender::Bare || one.peer().is_some()) {
         let cpu = ratios(Contender::Stage, *base, Run::cpu_per_event_ns);
         let steady = ratios(Contender::Stage, *base, Run::steady_cpu_per_event_ns);
@@ -420,14 +489,17 @@ fn compete(contender: Contender, args: &Args) -> anyhow::Result<Run> {
     let (before, watch) = (Cpu::of_self()?, Stopwatch::start());
     let mut run = Run::of(contender);
     match contender {
-        Contender::Bare => read_bare(args, &ends, &mut run)?,
+        Contender::Bare | Contender::BareAvro => read_bare(args, &ends, &mut run)?,
         Contender::Batch => read_batches(args, &ends, &mut run, |_| Ok(()))?,
         Contender::Decode => read_batches(args, &ends, &mut run, |value| {
             let request = Request::from_json(value).map_err(|rejection| anyhow::anyhow!("{rejection:?}"))?;
             std::hint::black_box(&request);
             Ok(())
         })?,
-        Contender::Stage => run_stage(args, &ends, &mut run)?,
+        Contender::Stage => run_stage(args, &ends, &mut run, "")?,
+        Contender::StageAvro => run_stage(args, &ends, &mut run, &avro_source())?,
+        Contender::Defined1 => run_stage(args, &ends, &mut run, &definitions(1))?,
+        Contender::Defined100 => run_stage(args, &ends, &mut run, &definitions(100))?,
         Contender::JavaPlain | Contender::JavaStreams | Contender::JavaDsl | Contender::JavaDslFinal => {
             bail!("{contender} is another program")
         }
@@ -489,11 +561,13 @@ fn read_batches(
 }
 
 /// As `streamgauge-sli` runs it, on this thread: from joining the group to the commit of the last record.
-fn run_stage(args: &Args, ends: &[(i32, i64)], run: &mut Run) -> anyhow::Result<()> {
+fn run_stage(args: &Args, ends: &[(i32, i64)], run: &mut Run, definitions: &str) -> anyhow::Result<()> {
     let mut kafka = KafkaSettings::new(&args.brokers, &args.group, 0, 0);
     kafka.output_prefix = format!("{}.", args.group);
     let inputs = [args.topic.clone()];
-    let stage = SliStage::new(&args.topic, TimeSettings::default(), &Bundle::default())?;
+    let definitions = Definitions::of_text("benchmark", definitions)
+        .map_err(|mistakes| anyhow::anyhow!("the definitions of the benchmark: {mistakes:?}"))?;
+    let stage = SliStage::new(&args.topic, TimeSettings::default(), &Bundle { definitions, ..Bundle::default() })?;
     let mut worker = Worker::new(KafkaLog::connect(&kafka, &inputs)?, stage, WorkerSettings::default());
     let all: i64 = ends.iter().map(|(_, end)| end).sum();
     while worker.counters().records < all as u64 {
