@@ -25,7 +25,7 @@ pub enum Next {
 const DEPTH_MAX: u32 = 64;
 
 const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+    byte <= b' ' && matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
 impl<'a> Scan<'a, '_> {
@@ -295,44 +295,44 @@ impl<'a> Scan<'a, '_> {
     /// At least one digit and at most 16, eight at once.
     #[inline]
     fn digits(&self, start: usize) -> Option<(u64, usize)> {
-        const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
-        let mut rest = self.text.as_bytes().get(start..)?;
-        let mut value = 0_u64;
-        let mut at = start;
-        while let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
-            let digits = u64::from_le_bytes(*chunk) ^ 0x3030_3030_3030_3030;
-            // The highest bit of bytes from 10 on; carries only reach bytes behind one of those.
-            let other = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
-            if other == 0 {
-                if at != start && at != start.wrapping_add(8) {
-                    return None;
-                }
-                value = value.wrapping_mul(100_000_000).wrapping_add(eight_digits(digits));
-                at = at.wrapping_add(8);
-                rest = behind;
-                continue;
-            }
-            let count = other.trailing_zeros() / 8;
-            if count > 0 {
-                if at > start.wrapping_add(8) {
-                    return None;
-                }
-                // Zeros move in before them.
-                let moved = digits << (64 - 8 * count);
-                value = value.wrapping_mul(POWERS[count as usize]).wrapping_add(eight_digits(moved));
-                at = at.wrapping_add(count as usize);
-            }
-            return (at > start).then_some((value, at));
+        const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+        let rest = self.text.as_bytes().get(start..)?;
+        let Some((first, rest)) = rest.split_first_chunk::<8>() else { return self.digits_before_end(start) };
+        let (value, count) = leading_digits(*first);
+        if count < 8 {
+            return (count > 0).then_some((value, start.wrapping_add(count)));
         }
-        for byte in rest {
-            if !byte.is_ascii_digit() {
-                break;
-            }
-            value = value.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-            at = at.wrapping_add(1);
+        let Some((second, rest)) = rest.split_first_chunk::<8>() else { return self.digits_before_end(start) };
+        let (more, count) = leading_digits(*second);
+        if count == 8 && rest.first().is_some_and(u8::is_ascii_digit) {
+            return None;
         }
-        (at > start && at <= start.wrapping_add(16)).then_some((value, at))
+        let value = value.wrapping_mul(POWERS[count]).wrapping_add(more);
+        Some((value, start.wrapping_add(8).wrapping_add(count)))
     }
+
+    /// The same, one by one, where not enough bytes are left.
+    fn digits_before_end(&self, start: usize) -> Option<(u64, usize)> {
+        let end = self.skip_digits(start)?;
+        let digits = self.text.as_bytes()[start..end].iter();
+        let value = digits.fold(0_u64, |value, digit| value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
+        (end <= start + 16).then_some((value, end))
+    }
+}
+
+/// The value of the digits at the beginning, and how many there are.
+#[inline(always)]
+fn leading_digits(chunk: [u8; 8]) -> (u64, usize) {
+    let digits = u64::from_le_bytes(chunk) ^ 0x3030_3030_3030_3030;
+    // The highest bit of bytes from 10 on; carries only reach bytes behind one of those.
+    let other = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+    if other == 0 {
+        return (eight_digits(digits), 8);
+    }
+    let count = other.trailing_zeros() / 8;
+    // Zeros move in before them; in two steps, since all eight may go.
+    let moved = (digits << 8).wrapping_shl(56_u32.wrapping_sub(8_u32.wrapping_mul(count)));
+    (eight_digits(moved), count as usize)
 }
 
 /// Eight values of one digit each, the first one lowest, to one number: pairs, then fours, then all.
