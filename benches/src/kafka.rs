@@ -8,8 +8,8 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use streamgauge_decode::AvroEncoder;
-use streamgauge_events::topics;
-use streamgauge_events::topics::Topic;
+use streamgauge_events::topics::{self, Topic};
+use streamgauge_events::{Event, Kind};
 use streamgauge_kafka::{ClientSettings, RecordSender, TopicAdmin, TopicReader};
 use streamgauge_synthetic::{Generated, Generator};
 
