@@ -218,7 +218,8 @@ fn bytes_made_to_do_harm_are_undecodable_at_once() {
     let with = |field: &str| written_by(&format!(r#"{TS_SERVICE},{{"name":"x","type":{field}}}"#));
     let chain = with(r#"{"type":"record","name":"R","fields":[{"name":"next","type":["null","R"]}]}"#);
     let many = |count: i64| [long(count), vec![0]].concat();
-    let rows: &[(&str, String, Vec<u8>, Result<(), Reason>)] = &[
+    type Row = (&'static str, String, Vec<u8>, Result<(), Reason>);
+    let rows: &[Row] = &[
         ("no end of nesting", chain.clone(), vec![2; 100_000], Err(Reason::Undecodable)),
         ("some nesting", chain, [vec![2; 60], vec![0]].concat(), Ok(())),
         (

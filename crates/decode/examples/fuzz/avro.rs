@@ -215,11 +215,11 @@ fn json_of(field: Field, schema: &Schema, value: &Value) -> String {
             if !matches!(*written.types, Schema::String) {
                 return "null".to_owned();
             }
-            let texts = map.iter().map(|(name, value)| match value {
-                Value::String(text) => (name, text),
-                other => unreachable!("{other:?} in a map of strings"),
-            });
-            let texts: std::collections::BTreeMap<&String, &String> = texts.collect();
+            let mut texts = std::collections::BTreeMap::new();
+            for (name, value) in map {
+                let Value::String(text) = value else { unreachable!("{value:?} in a map of strings") };
+                texts.insert(name, text);
+            }
             serde_json::to_string(&texts).expect("texts have a JSON form")
         }
         (Field::Attributes, Value::Record(_)) => "null".to_owned(),

@@ -48,7 +48,7 @@ pub fn writer(random: &mut Random) -> Writer {
 fn known(random: &mut Random, field: Field) -> Box<dyn Fn(&str) -> String> {
     let plain = |text: &'static str| -> Box<dyn Fn(&str) -> String> { Box::new(move |_| text.to_owned()) };
     match field {
-        Field::Ts => plain(*random.pick(&[
+        Field::Ts => plain(random.pick::<&str>(&[
             r#""long""#,
             r#""int""#,
             r#"{"type":"long","logicalType":"timestamp-micros"}"#,
@@ -57,7 +57,7 @@ fn known(random: &mut Random, field: Field) -> Box<dyn Fn(&str) -> String> {
         Field::Text(_) if random.one_in(5) => {
             Box::new(|name| format!(r#"{{"type":"enum","name":"{name}","symbols":["GET","POST","x_1"]}}"#))
         }
-        Field::Text(_) => plain(*random.pick(&[r#""string""#, r#""string""#, r#""bytes""#])),
+        Field::Text(_) => plain(random.pick::<&str>(&[r#""string""#, r#""string""#, r#""bytes""#])),
         Field::Number(NumberField::Value) => match random.below(6) {
             0 => plain(r#""int""#),
             1 => plain(r#""long""#),
@@ -79,7 +79,7 @@ fn known(random: &mut Random, field: Field) -> Box<dyn Fn(&str) -> String> {
                 })
             }
         },
-        Field::Number(_) => plain(*random.pick(&[r#""int""#, r#""long""#])),
+        Field::Number(_) => plain(random.pick::<&str>(&[r#""int""#, r#""long""#])),
         Field::Ok => plain(r#""boolean""#),
         Field::Attributes => match random.below(6) {
             0 => plain(r#"{"type":"map","values":["null","string"]}"#),
