@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
 use streamgauge_events::{EventTime, Reason, Rejection};
 
 use crate::columns::{Binding, bind, header};
@@ -19,14 +18,11 @@ use crate::invalid::MappingError;
 use crate::mapped_event::MappedEvent;
 use crate::mapping::{Mapping, Place, RowPlan};
 use crate::rows::{Fault, ROW_BYTES_MAX, Row, RowReader, Splitting};
+use crate::unpack::unpacked;
 
 /// More events of one row are taken for a mistake in `scale`: a service with a hundred thousand requests a second
 /// fills a minute with six million.
 pub const EXPANSION_EVENTS_MAX: u64 = 10_000_000;
-
-/// RFC 1952.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const INPUT_BUFFER_BYTES: usize = 64 * 1024;
 
 /// One event of a row, or the reason why the row gave none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -343,21 +339,6 @@ fn extractor<'m>(
             Ok((Extractor::Csv { delimiter: *delimiter, slots }, binding))
         }
     }
-}
-
-/// The input itself, or what is packed in it.
-fn unpacked(input: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut input = BufReader::with_capacity(INPUT_BUFFER_BYTES, input);
-    // One byte from a pipe is not enough to tell: ask until there are two, or the end.
-    let mut first = Vec::new();
-    input.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut first)?;
-    let is_gzip = first == GZIP_MAGIC;
-    let whole = io::Cursor::new(first).chain(input);
-    Ok(if is_gzip {
-        Box::new(BufReader::with_capacity(INPUT_BUFFER_BYTES, MultiGzDecoder::new(whole)))
-    } else {
-        Box::new(whole)
-    })
 }
 
 /// Counts what is read, so that a shell can show how far it is.

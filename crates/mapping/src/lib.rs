@@ -27,6 +27,16 @@ pub use invalid::{Invalid, MappingError};
 mod columns;
 mod unpivot;
 
+mod infer;
+mod sample;
+pub use infer::Proposal;
+pub use sample::infer;
+
+mod unpack;
+
+mod remedy;
+pub use remedy::{reason, remedy};
+
 mod rows;
 pub use rows::ROW_BYTES_MAX;
 mod extract;

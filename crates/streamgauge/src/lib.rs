@@ -9,6 +9,7 @@ pub mod file_log;
 pub mod import;
 pub mod kafka_args;
 pub mod load;
+pub mod mapping;
 pub mod shell;
 pub mod sli;
 pub mod topic_input;
