@@ -66,6 +66,11 @@ impl Table {
     fn new(format: Format, rows: usize) -> Self {
         Self { format, csv: Csv::default(), places: Vec::new(), rows, notes: Vec::new() }
     }
+
+    /// From columns that are known by name, as a Parquet file has them.
+    pub fn of_columns(format: Format, places: Vec<Column>, rows: usize) -> Self {
+        Self { places, ..Self::new(format, rows) }
+    }
 }
 
 /// The text must be whole lines.
