@@ -16,6 +16,7 @@ impl Checker<'_> {
     pub fn row_plan(&mut self, definition: &Definition) -> Checked<RowPlan> {
         match (self.format, self.pattern.take()) {
             (Format::Csv, _) => self.csv(definition),
+            (Format::Parquet, _) => Ok(RowPlan::Parquet),
             (Format::JsonLines, _) => {
                 let mut root = Node::default();
                 for (slot, pointer) in self.in_row() {

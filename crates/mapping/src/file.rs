@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
 use streamgauge_events::{EventTime, Reason, Rejection};
 
 use crate::columns::{Binding, bind, header};
@@ -17,23 +16,21 @@ use crate::expand::Expansion;
 use crate::extract::{Extractor, Value};
 use crate::invalid::MappingError;
 use crate::mapped_event::MappedEvent;
-use crate::mapping::{Mapping, Place, RowPlan};
+use crate::mapping::{Format, Mapping, Place, RowPlan};
+use crate::row_parquet::ParquetRows;
 use crate::rows::{Fault, ROW_BYTES_MAX, Row, RowReader, Splitting};
+use crate::unpack::unpacked;
 
 /// More events of one row are taken for a mistake in `scale`: a service with a hundred thousand requests a second
 /// fills a minute with six million.
 pub const EXPANSION_EVENTS_MAX: u64 = 10_000_000;
 
-/// RFC 1952.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const INPUT_BUFFER_BYTES: usize = 64 * 1024;
-
 /// One event of a row, or the reason why the row gave none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappedRecord {
-    /// The line of the (unpacked) file that the row starts in, from 1.
+    /// The line of the (unpacked) file that the row starts in, or the row of a table, from 1.
     pub line: u64,
-    /// The row without its line end; of an over-long row the first `ROW_BYTES_MAX` bytes.
+    /// The row without its line end; of a table what it says in the columns that are read, as JSON; of an over-long row the first `ROW_BYTES_MAX` bytes.
     pub raw: Arc<[u8]>,
     pub event: Result<MappedEvent, Rejection>,
 }
@@ -62,8 +59,7 @@ pub struct MappedFile<'m> {
     name: String,
     /// Without its directory, for `from: file_name`.
     file_name: String,
-    rows: RowReader,
-    extractor: Extractor<'m>,
+    source: Source<'m>,
     binding: Binding,
     /// The row whose events are delivered: its line and its bytes.
     row: (u64, Arc<[u8]>),
@@ -78,6 +74,12 @@ pub struct MappedFile<'m> {
     ended: bool,
 }
 
+/// Where rows come from.
+enum Source<'m> {
+    Text { rows: RowReader, extractor: Extractor<'m> },
+    Parquet(Box<ParquetRows>),
+}
+
 impl<'m> MappedFile<'m> {
     /// Opens a plain or gzipped file (told by its first bytes, never by its name) and fits the mapping to its header.
     pub fn open(path: &Path, mapping: &'m Mapping) -> Result<Self, MappingError> {
@@ -86,6 +88,13 @@ impl<'m> MappedFile<'m> {
         let file = File::open(path).map_err(not_readable)?;
         let metadata = file.metadata().map_err(not_readable)?;
         let bytes_total = metadata.is_file().then_some(metadata.len());
+        if mapping.format() == Format::Parquet {
+            let mut rows = ParquetRows::open(file).map_err(not_readable)?;
+            let mut binding = bind(&name, mapping, &rows.columns())?;
+            rows.want(&std::mem::take(&mut binding.slots));
+            let source = Source::Parquet(Box::new(rows));
+            return Ok(Self::of(&name, source, binding, mapping, Arc::default(), bytes_total));
+        }
         Self::new(&name, file, bytes_total, mapping)
     }
 
@@ -104,6 +113,11 @@ impl<'m> MappedFile<'m> {
         bytes_total: Option<u64>,
         mapping: &'m Mapping,
     ) -> Result<Self, MappingError> {
+        if mapping.format() == Format::Parquet {
+            // Its table of contents stands at its end.
+            let cause = io::Error::other("Parquet is read from a file that lies on disk, not from a pipe");
+            return Err(MappingError::NotReadable { file: name.to_owned(), cause });
+        }
         let bytes_read = Arc::new(AtomicU64::new(0));
         let input = Counting { input, bytes_read: Arc::clone(&bytes_read) };
         let unpacked = unpacked(input).map_err(|cause| MappingError::NotReadable { file: name.to_owned(), cause })?;
@@ -113,12 +127,23 @@ impl<'m> MappedFile<'m> {
         };
         let mut rows = RowReader::new(unpacked, splitting);
         let (extractor, binding) = extractor(name, mapping, &mut rows)?;
-        Ok(Self {
+        let source = Source::Text { rows, extractor };
+        Ok(Self::of(name, source, binding, mapping, bytes_read, bytes_total))
+    }
+
+    fn of(
+        name: &str,
+        source: Source<'m>,
+        binding: Binding,
+        mapping: &'m Mapping,
+        bytes_read: Arc<AtomicU64>,
+        bytes_total: Option<u64>,
+    ) -> Self {
+        Self {
             mapping,
             name: name.to_owned(),
             file_name: Path::new(name).file_name().map_or_else(|| name.into(), |file| file.to_string_lossy()).into(),
-            rows,
-            extractor,
+            source,
             binding,
             row: (0, Arc::default()),
             records: VecDeque::new(),
@@ -128,7 +153,7 @@ impl<'m> MappedFile<'m> {
             bytes_read,
             bytes_total,
             ended: false,
-        })
+        }
     }
 
     /// Of the file as it lies on disk, packed or not. Runs ahead of the rows by the size of the buffers.
@@ -172,23 +197,47 @@ impl<'m> MappedFile<'m> {
     }
 
     fn read_row(&mut self) -> io::Result<()> {
-        let Some(row) = self.rows.next()? else {
-            self.ended = true;
-            return Ok(());
-        };
-        if row.fault.is_none() && row.bytes.trim_ascii().is_empty() {
-            self.counts.blank += 1;
-            return Ok(());
+        let rules = Rules { mapping: self.mapping, binding: &self.binding, file_name: &self.file_name };
+        match &mut self.source {
+            Source::Text { rows, extractor } => {
+                let Some(row) = rows.next()? else {
+                    self.ended = true;
+                    return Ok(());
+                };
+                if row.fault.is_none() && row.bytes.trim_ascii().is_empty() {
+                    self.counts.blank += 1;
+                    return Ok(());
+                }
+                self.row = (row.line, row.bytes.into());
+                match rules.values(extractor, &row) {
+                    Ok(values) => rules.map(values, &mut self.last_time, &mut self.records),
+                    Err(sentence) => self.records.push_back(Err(sentence)),
+                }
+            }
+            Source::Parquet(rows) => {
+                let mut values = vec![Value::Absent; self.binding.width];
+                if !rows.next(&mut values)? {
+                    self.ended = true;
+                    return Ok(());
+                }
+                let (read, total) = rows.progress();
+                self.row = (read, rows.shown(&values).into());
+                let share = u128::from(self.bytes_total.unwrap_or(0)) * u128::from(read) / u128::from(total.max(1));
+                self.bytes_read.store(share as u64, Ordering::Relaxed);
+                rules.map(values, &mut self.last_time, &mut self.records);
+            }
         }
         self.counts.rows += 1;
-        self.row = (row.line, row.bytes.into());
-        let rules = Rules { mapping: self.mapping, binding: &self.binding, file_name: &self.file_name };
-        match rules.values(&self.extractor, &row) {
-            Ok(values) => rules.map(values, &mut self.last_time, &mut self.records),
-            Err(sentence) => self.records.push_back(Err(sentence)),
-        }
         self.counts.records += self.records.len() as u64;
         Ok(())
+    }
+
+    /// How many lines, or rows of a table, have been read.
+    fn lines(&self) -> u64 {
+        match &self.source {
+            Source::Text { rows, .. } => rows.lines(),
+            Source::Parquet(rows) => rows.progress().0,
+        }
     }
 }
 
@@ -205,7 +254,7 @@ impl Iterator for MappedFile<'_> {
             }
             if let Err(cause) = self.read_row() {
                 self.ended = true;
-                let (file, line) = (self.name.clone(), self.rows.lines());
+                let (file, line) = (self.name.clone(), self.lines());
                 return Some(Err(MappingError::Broken { file, line, cause }));
             }
         }
@@ -334,6 +383,7 @@ fn extractor<'m>(
         RowPlan::JsonLines(root) => Ok((Extractor::Json(root), binding)),
         RowPlan::Combined { parts } => Ok((Extractor::Combined(parts), binding)),
         RowPlan::Lines { pattern, groups } => Ok((Extractor::Lines { pattern, groups }, binding)),
+        RowPlan::Parquet => unreachable!("columns are no text: a file of Parquet is opened in another way"),
         RowPlan::Csv { delimiter, header: plan, columns } => {
             let first = header(name, rows, plan, *delimiter)?;
             let columns = columns.as_ref().unwrap_or(&first);
@@ -343,21 +393,6 @@ fn extractor<'m>(
             Ok((Extractor::Csv { delimiter: *delimiter, slots }, binding))
         }
     }
-}
-
-/// The input itself, or what is packed in it.
-fn unpacked(input: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut input = BufReader::with_capacity(INPUT_BUFFER_BYTES, input);
-    // One byte from a pipe is not enough to tell: ask until there are two, or the end.
-    let mut first = Vec::new();
-    input.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut first)?;
-    let is_gzip = first == GZIP_MAGIC;
-    let whole = io::Cursor::new(first).chain(input);
-    Ok(if is_gzip {
-        Box::new(BufReader::with_capacity(INPUT_BUFFER_BYTES, MultiGzDecoder::new(whole)))
-    } else {
-        Box::new(whole)
-    })
 }
 
 /// Counts what is read, so that a shell can show how far it is.

@@ -49,16 +49,22 @@ pub enum Format {
     JsonLines,
     Combined,
     Lines,
+    Parquet,
 }
 
 impl Format {
-    pub(crate) const NAMES: [(&'static str, Self); 4] =
-        [("csv", Self::Csv), ("jsonl", Self::JsonLines), ("combined", Self::Combined), ("lines", Self::Lines)];
+    pub(crate) const NAMES: [(&'static str, Self); 5] = [
+        ("csv", Self::Csv),
+        ("jsonl", Self::JsonLines),
+        ("combined", Self::Combined),
+        ("lines", Self::Lines),
+        ("parquet", Self::Parquet),
+    ];
 
     /// The key that says where in a row of this format a value stands.
     pub(crate) const fn place_key(self) -> &'static str {
         match self {
-            Self::Csv => "column",
+            Self::Csv | Self::Parquet => "column",
             Self::JsonLines => "pointer",
             Self::Combined | Self::Lines => "group",
         }
@@ -66,14 +72,14 @@ impl Format {
 
     /// Whether what all rows have in common is the names of columns.
     pub(crate) const fn has_columns(self) -> bool {
-        matches!(self, Self::Csv)
+        matches!(self, Self::Csv | Self::Parquet)
     }
 
     /// Texts that stand for no value unless a field says otherwise.
     pub(crate) fn null_values(self) -> Vec<String> {
         let texts: &[&str] = match self {
             Self::Csv | Self::Lines => &[""],
-            Self::JsonLines => &[],
+            Self::JsonLines | Self::Parquet => &[],
             Self::Combined => &["-", ""],
         };
         texts.iter().map(|text| (*text).to_owned()).collect()
@@ -107,6 +113,7 @@ pub(crate) enum RowPlan {
         pattern: Regex,
         groups: Vec<(usize, usize)>,
     },
+    Parquet,
 }
 
 impl Mapping {
@@ -145,6 +152,7 @@ impl Mapping {
             RowPlan::JsonLines(_) => Format::JsonLines,
             RowPlan::Combined { .. } => Format::Combined,
             RowPlan::Lines { .. } => Format::Lines,
+            RowPlan::Parquet => Format::Parquet,
         }
     }
 }

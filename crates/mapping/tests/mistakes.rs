@@ -101,7 +101,7 @@ fn mistakes_of_meaning() {
         "format: csv",
         "format: cvs",
         expect![
-            "m.yaml:5:9: format: found `cvs`; expected one of `csv`, `jsonl`, `combined`, `lines`. Did you mean `csv`?"
+            "m.yaml:5:9: format: found `cvs`; expected one of `csv`, `jsonl`, `combined`, `lines`, `parquet`. Did you mean `csv`?"
         ],
     );
     check(

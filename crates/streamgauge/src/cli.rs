@@ -18,6 +18,8 @@ enum Command {
     Demo(crate::demo::DemoArgs),
     Backfill(crate::backfill::BackfillArgs),
     Import(crate::import::ImportArgs),
+    /// Propose a mapping for a file, and try one out
+    Mapping(crate::mapping::MappingArgs),
     Load(crate::load::LoadArgs),
     Verify(crate::verify::VerifyArgs),
     /// Compare Kafka's topics with the topic table, and set them up
@@ -69,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => crate::demo::run(args),
         Command::Backfill(args) => crate::backfill::run(args),
         Command::Import(args) => crate::import::run(args),
+        Command::Mapping(args) => crate::mapping::run(args),
         Command::Load(args) => crate::load::run(args),
         Command::Verify(args) => crate::verify::run(args),
         Command::Topics(args) => crate::topics::run(args),

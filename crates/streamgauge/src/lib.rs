@@ -11,6 +11,7 @@ pub mod file_log;
 pub mod import;
 pub mod kafka_args;
 pub mod load;
+pub mod mapping;
 pub mod shell;
 pub mod sli;
 pub mod slices_text;
