@@ -4,8 +4,11 @@
 /// What sentences say, and what to do then. The first that fits.
 const REMEDIES: [(&str, &str); 17] = [
     ("without a match of", "correct `extract`, or say `optional: true` for rows that may have no value"),
-    ("stands for no value", "say `optional: true` if rows may do without it; `null_values` names what stands for none"),
-    ("is absent", "say `optional: true` if rows may do without it, or correct where it stands"),
+    (
+        "stands for no value",
+        "say `optional: true`, unless every event needs the field; `null_values` names what stands for none",
+    ),
+    ("is absent", "say `optional: true`, unless every event needs the field, or correct where it stands"),
     ("`map` doesn't translate", "add the text to `map`"),
     ("neither true nor false", "translate other words with `map`"),
     (

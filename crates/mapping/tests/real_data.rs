@@ -4,7 +4,7 @@
 //! `STREAMGAUGE_DATA` says; without it these tests print one line and pass. real_data_counts.py beside this file counts
 //! the same figures without our code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -267,4 +267,32 @@ fn series_take_their_names_from_their_files() {
         };
         assert_eq!(metrics, expected, "{mapping}");
     }
+}
+
+/// Of the experiments it is known that there are 78, with 99 variants beside their controls.
+#[test]
+fn a_table_of_parquet_is_read_whole() {
+    let Some(path) = data("asos/asos_digital_experiments_dataset.parquet") else { return };
+    let text = "apiVersion: streamgauge/v1
+kind: Mapping
+event: scores
+format: parquet
+fields:
+  ts: { constant: 2021-01-01T00:00:00Z, format: rfc3339 }
+  service: { column: experiment_id }
+  metric: { column: metric_id }
+  value: { column: mean_t, optional: true }
+  good: { constant: 0 }
+  total: { constant: 0 }
+  version: { column: variant_id }
+";
+    let mapping = Mapping::from_yaml("experiments.yaml", text).unwrap_or_else(|error| panic!("{error}"));
+    let (events, counts) = read(&path, &mapping);
+    assert_eq!((counts.events, counts.rejected), (counts.rows, 0));
+    let variant = |event: &MappedEvent| {
+        (event.service().to_owned(), event.event().text(TextField::Version).unwrap_or_default().to_owned())
+    };
+    let variants: BTreeSet<_> = events.iter().map(variant).collect();
+    let experiments: BTreeSet<_> = variants.iter().map(|(experiment, _)| experiment).collect();
+    assert_eq!((experiments.len(), variants.len()), (78, 99));
 }

@@ -7,6 +7,8 @@ mod guess;
 mod sample;
 mod write;
 
+use std::collections::BTreeSet;
+
 use streamgauge_events::Kind;
 
 use crate::convert::ATTRIBUTES;
@@ -124,6 +126,12 @@ fn kind_of(table: &mut Table) -> Kind {
 /// The name without a unit in brackets, which would be its last word.
 fn bare(place: &str) -> &str {
     place.split('(').next().unwrap_or(place)
+}
+
+/// Whether no text stands twice.
+fn is_unique(column: &Column) -> bool {
+    let mut seen = BTreeSet::new();
+    column.present().all(|text| seen.insert(text))
 }
 
 /// A duration of one request, not a statistic of many.
@@ -328,7 +336,8 @@ impl Inference<'_> {
             if kind.field(field).is_none() {
                 continue;
             }
-            if let Some(index) = self.find(names, short) {
+            if let Some(index) = self.find(names, |column| short(column) && (field != "event_id" || is_unique(column)))
+            {
                 self.take(field, index, "", "By the name", false);
             }
         }
