@@ -55,6 +55,8 @@ pub struct Fold {
     names: BTreeSet<Arc<Series>>,
     /// The topics that deltas of an SLI come from.
     topics: BTreeMap<String, BTreeSet<String>>,
+    /// From the first pane of each topic to the end of the last, whatever [`Only`] leaves out of them.
+    spans: BTreeMap<String, (EventTime, EventTime)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,6 +156,7 @@ impl Fold {
     fn add_delta(&mut self, output_partition: i32, delta: &Delta) -> Result<(), Refused> {
         let source = Source { topic: delta.source.clone(), partition: delta.partition };
         let id = BatchId::of(delta.generation, delta.batch);
+        self.see_span(delta);
         if self.coverage.is_repeat(output_partition, &source, id) || !self.only.takes(delta) {
             return Ok(());
         }
@@ -199,6 +202,19 @@ impl Fold {
         let new = Arc::new(series);
         self.names.insert(Arc::clone(&new));
         new
+    }
+
+    fn see_span(&mut self, delta: &Delta) {
+        let (start, end) = (delta.pane, EventTime(delta.pane.0.saturating_add(delta.pane_us)));
+        match self.spans.get_mut(&delta.source) {
+            Some(span) => *span = (span.0.min(start), span.1.max(end)),
+            None => drop(self.spans.insert(delta.source.clone(), (start, end))),
+        }
+    }
+
+    /// From the first pane of a topic to the end of the last.
+    pub fn span_of(&self, topic: &str) -> Option<(EventTime, EventTime)> {
+        self.spans.get(topic).copied()
     }
 
     /// The topics that an SLI was counted from.

@@ -207,25 +207,49 @@ impl Slices<'_> {
                 }
             }
         }
-        if series.is_empty() && self.sli.group_by.is_empty() {
-            // Nothing was ever counted for it: that is said slice by slice, too.
-            series.insert(BTreeMap::from([("service".to_owned(), self.sli.service.clone())]), BTreeMap::new());
+        let declared = self.declared_series();
+        for labels in &declared {
+            // Nothing may ever have been counted for it: that is said slice by slice, too.
+            if !series.keys().any(|known| same_but_tenant(known, labels)) {
+                series.insert(labels.clone(), BTreeMap::new());
+            }
         }
         let mut rows = Vec::new();
         for (labels, mut slices) in series {
+            // A series that nobody declared has no slice before its first event, nor where it has none.
+            let is_declared = declared.iter().any(|declared| same_but_tenant(&labels, declared));
             let mut newest: Option<EventTime> = None;
             let mut start = slices.keys().next().copied().unwrap_or(first).min(first);
             while start < last {
-                let mut counted = slices.remove(&start).unwrap_or_default();
+                let counted = slices.remove(&start);
+                let is_shown = start >= first && (is_declared || counted.is_some());
+                let mut counted = counted.unwrap_or_default();
                 newest = newest.max(counted.sum.cell.newest);
                 counted.newest = newest;
-                if start >= first {
+                if is_shown {
                     rows.push(self.row(fold, labels.clone(), start, &counted));
                 }
                 start = start.plus_us(length_us);
             }
         }
         rows
+    }
+
+    /// The series that exist by definition: that of the service, or those of every combination of declared values.
+    fn declared_series(&self) -> Vec<BTreeMap<String, String>> {
+        let service = BTreeMap::from([("service".to_owned(), self.sli.service.clone())]);
+        let combinations = self.sli.group_by.values().map(Vec::len).try_fold(1_usize, usize::checked_mul);
+        if combinations.is_none_or(|count| count > DECLARED_SERIES_MAX) {
+            return Vec::new();
+        }
+        self.sli.group_by.iter().fold(vec![service], |series, (label, values)| {
+            let with = |labels: &BTreeMap<String, String>, value: &String| {
+                let mut labels = labels.clone();
+                labels.insert(label.name(), value.clone());
+                labels
+            };
+            series.iter().flat_map(|labels| values.iter().map(move |value| with(labels, value))).collect()
+        })
     }
 
     /// The topic as the facts call it: `requests` may have another name on the bus.
@@ -236,18 +260,12 @@ impl Slices<'_> {
     /// The first slice, and the end of the last.
     fn span(&self, fold: &Fold) -> Option<(EventTime, EventTime)> {
         let length_us = self.slice.length_us;
-        let mine = |groups: &BTreeMap<Group, crate::fold::GroupCells>| {
-            groups.values().flat_map(|cells| cells.series.keys()).any(|series| series.sli == self.name)
-        };
-        let panes = || fold.raw().iter().filter(|(_, groups)| mine(groups)).map(|(span, _)| *span);
-        // Without any event of its own, an SLI is shown over what was counted of others.
-        let all = || fold.raw().keys().copied();
-        let first = panes().next().or_else(|| all().next())?;
-        let newest = panes().last().or_else(|| all().last())?;
+        // Without any event of its own, an SLI is shown over what was counted of its topic.
+        let (first, newest) = fold.span_of(self.topic(fold))?;
         let counted = fold.coverage().complete_until_of(self.topic(fold)).filter(|until| *until < EventTime::AFTER_ALL);
-        let end = newest.start.plus_us(newest.length_us).max(counted.unwrap_or(EventTime::BEFORE_ALL));
+        let end = newest.max(counted.unwrap_or(EventTime::BEFORE_ALL));
         let ceil = |time: EventTime| time.plus_us(length_us - 1).floor(length_us);
-        let from = self.from.map_or(first.start.floor(length_us), |from| ceil(from).max(first.start.floor(length_us)));
+        let from = self.from.map_or(first.floor(length_us), |from| ceil(from).max(first.floor(length_us)));
         let to = self.to.map_or(ceil(end), |to| to.floor(length_us).min(ceil(end)));
         (from < to).then_some((from, to))
     }
@@ -290,6 +308,14 @@ fn events_of(covered: bool, counted: &Counted) -> Judged {
         (true, _) => Verdict::Counted,
     };
     Judged { verdict, counts: None, value }
+}
+
+/// More combinations of declared values than this are shown only where they have events.
+const DECLARED_SERIES_MAX: usize = 1000;
+
+/// Tenants are not declared: each that has events has series of its own.
+fn same_but_tenant(labels: &BTreeMap<String, String>, declared: &BTreeMap<String, String>) -> bool {
+    labels.iter().filter(|(name, _)| *name != "tenant").eq(declared)
 }
 
 fn labels_of(group: &Group, series: &Series) -> BTreeMap<String, String> {
