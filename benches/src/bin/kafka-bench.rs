@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -16,7 +17,7 @@ use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
-use streamgauge_benches::kafka::{consumer_config, ends, fill, make_input, make_outputs};
+use streamgauge_benches::kafka::{GroupLag, consumer_config, ends, fill, make_input, make_outputs};
 use streamgauge_benches::peers::{JVM_FLAGS, Job, Peer, Peers};
 use streamgauge_benches::process::{Circumstances, Cpu, Spread, Stopwatch, now_us};
 use streamgauge_benches::records::{
@@ -27,6 +28,7 @@ use streamgauge_events::{EventTime, Request, topics};
 use streamgauge_kafka::batch::{BatchConsumer, Fetched};
 use streamgauge_kafka::source::BATCH_RECORDS_MAX;
 use streamgauge_kafka::{ClientSettings, KafkaLog, KafkaSettings};
+use streamgauge_stage::worker::Counters;
 use streamgauge_stage::{TimeSettings, Worker, WorkerSettings};
 use streamgauge_stage_sli::SliStage;
 use streamgauge_synthetic::{Generator, Until};
@@ -69,6 +71,8 @@ struct Args {
     topic: String,
     #[arg(long, hide = true, default_value = "")]
     group: String,
+    #[arg(long, hide = true, default_value_t = 0)]
+    ordinal: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -82,6 +86,10 @@ enum Contender {
     Decode,
     /// The sli stage, exactly once
     Stage,
+    /// The sli stage with two workers in one process, exactly once
+    TwoWorkers,
+    /// The sli stage in two processes of one worker each, exactly once
+    TwoProcesses,
     /// As `bare`, of the same records in Avro
     BareAvro,
     /// The sli stage on the same records in Avro (single-object encoding), exactly once
@@ -101,11 +109,13 @@ enum Contender {
 }
 
 impl Contender {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Bare,
         Self::Batch,
         Self::Decode,
         Self::Stage,
+        Self::TwoWorkers,
+        Self::TwoProcesses,
         Self::BareAvro,
         Self::StageAvro,
         Self::Defined1,
@@ -122,6 +132,8 @@ impl Contender {
             Self::Batch => "batch",
             Self::Decode => "decode",
             Self::Stage => "stage",
+            Self::TwoWorkers => "two-workers",
+            Self::TwoProcesses => "two-processes",
             Self::BareAvro => "bare-avro",
             Self::StageAvro => "stage-avro",
             Self::Defined1 => "defined1",
@@ -137,7 +149,7 @@ impl Contender {
     const fn peer(self) -> Option<Peer> {
         match self {
             Self::Bare | Self::Batch | Self::Decode | Self::Stage | Self::BareAvro | Self::StageAvro => None,
-            Self::Defined1 | Self::Defined100 => None,
+            Self::Defined1 | Self::Defined100 | Self::TwoWorkers | Self::TwoProcesses => None,
             Self::JavaPlain => Some(Peer::Plain),
             Self::JavaStreams => Some(Peer::Streams),
             Self::JavaDsl => Some(Peer::Dsl),
@@ -154,7 +166,7 @@ impl Contender {
     }
 
     const fn writes(self) -> bool {
-        matches!(self, Self::Stage | Self::StageAvro | Self::Defined1 | Self::Defined100) || self.peer().is_some()
+        !matches!(self, Self::Bare | Self::Batch | Self::Decode | Self::BareAvro)
     }
 
     /// What it reads.
@@ -240,6 +252,18 @@ impl Run {
             output_bytes: 0,
             peer: None,
         }
+    }
+
+    /// Another process that worked on the same topic at the same time.
+    fn add(&mut self, part: &Self) {
+        self.records += part.records;
+        self.value_bytes += part.value_bytes;
+        self.cpu.user_ns += part.cpu.user_ns;
+        self.cpu.system_ns += part.cpu.system_ns;
+        self.wall_ns = self.wall_ns.max(part.wall_ns);
+        self.batches += part.batches;
+        self.transactions += part.transactions;
+        self.output_bytes += part.output_bytes;
     }
 
     /// As [`Run::cpu_per_event_ns`], but for a peer without its start.
@@ -373,16 +397,26 @@ fn filled(client: &ClientSettings, input: Input, records: u64) -> anyhow::Result
 }
 
 fn start(args: &Args, topic: &str, contender: Contender, group: &str) -> anyhow::Result<Run> {
-    let output = Command::new(std::env::current_exe()?)
-        .args(["--brokers", &args.brokers, "--contender", contender.name()])
-        .args(["--topic", topic, "--group", group])
-        .output()
-        .context("couldn't start a contender")?;
-    if !output.status.success() {
-        bail!("{contender} failed: {}", String::from_utf8_lossy(&output.stderr));
+    let processes: u32 = if contender == Contender::TwoProcesses { 2 } else { 1 };
+    let started = (0..processes).map(|ordinal| {
+        Command::new(std::env::current_exe()?)
+            .args(["--brokers", &args.brokers, "--contender", contender.name()])
+            .args(["--topic", topic, "--group", group, "--ordinal", &ordinal.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("couldn't start a contender")
+    });
+    let mut run = Run::of(contender);
+    for child in started.collect::<anyhow::Result<Vec<_>>>()? {
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("{contender} failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let part: Run = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{contender} answered {:?}", String::from_utf8_lossy(&output.stdout)))?;
+        run.add(&part);
     }
-    let run: Run = serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("{contender} answered {:?}", String::from_utf8_lossy(&output.stdout)))?;
     if run.records != args.records {
         bail!("{contender} read {} records of {}", run.records, args.records);
     }
@@ -456,14 +490,18 @@ fn summarise(contenders: &[Contender], runs: &[Run]) {
         }
     }
     for (mine, base) in [
+        (Contender::TwoWorkers, Contender::Stage),
+        (Contender::TwoProcesses, Contender::Stage),
+        (Contender::TwoProcesses, Contender::TwoWorkers),
         (Contender::StageAvro, Contender::Bare),
         (Contender::StageAvro, Contender::BareAvro),
         (Contender::StageAvro, Contender::Stage),
         (Contender::Defined100, Contender::Defined1),
     ] {
         let cpu = ratios(mine, base, Run::cpu_per_event_ns);
+        let speed = ratios(mine, base, Run::events_per_sec);
         if !cpu.is_empty() {
-            println!("{mine:10} / {base:9}: CPU per event {}", show(&cpu, 2));
+            println!("{mine:13} / {base:11}: CPU per event {}, throughput {}", show(&cpu, 2), show(&speed, 2));
         }
     }
     for base in contenders.iter().filter(|one| **one == Contender::Bare || one.peer().is_some()) {
@@ -497,6 +535,8 @@ fn compete(contender: Contender, args: &Args) -> anyhow::Result<Run> {
             Ok(())
         })?,
         Contender::Stage => run_stage(args, &ends, &mut run, "")?,
+        Contender::TwoWorkers => run_group(args, 2, &mut run)?,
+        Contender::TwoProcesses => run_group(args, 1, &mut run)?,
         Contender::StageAvro => run_stage(args, &ends, &mut run, &avro_source())?,
         Contender::Defined1 => run_stage(args, &ends, &mut run, &definitions(1))?,
         Contender::Defined100 => run_stage(args, &ends, &mut run, &definitions(100))?,
@@ -587,5 +627,63 @@ fn run_stage(args: &Args, ends: &[(i32, i64)], run: &mut Run, definitions: &str)
     run.batches = counters.batches;
     run.transactions = counters.bursts;
     run.output_bytes = counters.output_bytes;
+    Ok(())
+}
+
+/// Several workers on threads of their own, as one instance of `streamgauge-sli`, until the group has committed
+/// everything: other instances may have a part of it.
+fn run_group(args: &Args, workers: u32, run: &mut Run) -> anyhow::Result<()> {
+    let done = AtomicBool::new(false);
+    let lag = GroupLag::of(&ClientSettings::new(&args.brokers), &args.group, &args.topic)?;
+    let counted = std::thread::scope(|scope| {
+        let work = |index: u32| {
+            let done = &done;
+            move || -> anyhow::Result<Counters> {
+                let mut kafka = KafkaSettings::new(&args.brokers, &args.group, args.ordinal, index);
+                kafka.output_prefix = format!("{}.", args.group);
+                let stage = SliStage::new(&args.topic, TimeSettings::default(), &Bundle::default())?;
+                let log = KafkaLog::connect(&kafka, std::slice::from_ref(&args.topic))?;
+                let mut worker = Worker::new(log, stage, WorkerSettings::default());
+                while !done.load(Ordering::Relaxed) {
+                    let turn = worker.turn(EventTime(now_us()), Duration::from_millis(20))?;
+                    worker.take_notes();
+                    if let Some(pause) = turn.pause {
+                        std::thread::sleep(pause);
+                    }
+                }
+                let (result, counters, _) = worker.stop(EventTime(now_us()));
+                result?;
+                Ok(counters)
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|index| scope.spawn(work(index))).collect();
+        let waited = loop {
+            std::thread::sleep(Duration::from_millis(100));
+            match lag.records() {
+                Ok(0) => break Ok(()),
+                Ok(_) if threads.iter().any(std::thread::ScopedJoinHandle::is_finished) => {
+                    break Err(anyhow::anyhow!("a worker ended before its time"));
+                }
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        done.store(true, Ordering::Relaxed);
+        let counted: anyhow::Result<Vec<Counters>> = threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
+            .collect();
+        waited.and(counted)
+    })?;
+    for counters in counted {
+        if !counters.dead_letters.is_empty() {
+            bail!("not an undisturbed run: {counters:?}");
+        }
+        run.records += counters.records;
+        run.value_bytes += counters.record_bytes;
+        run.batches += counters.batches;
+        run.transactions += counters.bursts;
+        run.output_bytes += counters.output_bytes;
+    }
     Ok(())
 }
