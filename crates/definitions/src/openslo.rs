@@ -1,5 +1,6 @@
 //! Documents of OpenSLO v1 → definitions, with every mistake of all files at once.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use streamgauge_decode::{AvroSchemas, Framing};
@@ -38,7 +39,13 @@ impl Definitions {
         files: impl IntoIterator<Item = (&'t str, &'t str)>,
         schema_file: SchemaFile<'_>,
     ) -> Result<Self, Vec<Mistake>> {
-        let mut all = Reading { definitions: Self::default(), mistakes: Vec::new(), slis: Vec::new(), schema_file };
+        let mut all = Reading {
+            definitions: Self::default(),
+            mistakes: Vec::new(),
+            slis: Vec::new(),
+            broken: BTreeSet::new(),
+            schema_file,
+        };
         for (file, text) in files {
             all.file(file, text);
         }
@@ -59,7 +66,15 @@ struct Reading<'r> {
     mistakes: Vec<Mistake>,
     /// SLIs wait until every service and source is known.
     slis: Vec<(String, String, Node)>,
+    /// Services and sources that are there, but wrong: whoever refers to them makes no mistake by that.
+    broken: BTreeSet<String>,
     schema_file: SchemaFile<'r>,
+}
+
+/// What SLIs may refer to.
+struct Known<'k> {
+    definitions: &'k Definitions,
+    broken: &'k BTreeSet<String>,
 }
 
 impl Reading<'_> {
@@ -76,22 +91,27 @@ impl Reading<'_> {
     }
 
     fn document(&mut self, file: &str, node: Node) {
-        let Self { definitions, mistakes, .. } = self;
+        let Self { definitions, mistakes, broken, .. } = self;
         let mut reader = Reader { file, document: String::new(), mistakes };
         let Some(mut map) = Map::of(&mut reader, &node, "") else { return };
         let Some(Head { kind, name, display_name }) = head(&mut reader, &mut map) else { return };
         match kind.as_str() {
             "Service" => {
-                let service = service(&mut reader, map, display_name);
-                if definitions.services.contains_key(&name) {
-                    twice(&mut reader, node.place);
-                } else if let Some(service) = service {
-                    definitions.services.insert(name, service);
+                let Some(service) = service(&mut reader, map, display_name) else {
+                    broken.insert(name);
+                    return;
+                };
+                match definitions.services.entry(name) {
+                    Entry::Occupied(_) => twice(&mut reader, node.place),
+                    Entry::Vacant(entry) => drop(entry.insert(service)),
                 }
             }
             "DataSource" => {
                 let found = source(&mut reader, map, &name, self.schema_file);
-                let Some((topic, place, source)) = found else { return };
+                let Some((topic, place, source)) = found else {
+                    broken.insert(name);
+                    return;
+                };
                 if definitions.sources.values().any(|known| known.name == name) {
                     twice(&mut reader, node.place);
                 } else if let Some(other) = definitions.sources.get(&topic) {
@@ -121,7 +141,8 @@ impl Reading<'_> {
             head(&mut again, &mut map);
             let mut reader = Reader { file: &file, document: String::new(), mistakes: &mut self.mistakes };
             reader.document = format!("SLI/{name}");
-            if let Some(sli) = sli(&mut reader, map, &self.definitions) {
+            let known = Known { definitions: &self.definitions, broken: &self.broken };
+            if let Some(sli) = sli(&mut reader, map, &known) {
                 self.definitions.slis.insert(name, sli);
             }
         }
@@ -402,7 +423,7 @@ fn writer_schemas(
 
 // ---- SLI
 
-fn sli(reader: &mut Reader<'_>, mut map: Map<'_>, definitions: &Definitions) -> Option<Sli> {
+fn sli(reader: &mut Reader<'_>, mut map: Map<'_>, known: &Known<'_>) -> Option<Sli> {
     let mut spec = map.need_map(reader, "spec", "a block of keys")?;
     map.finish(reader, &["apiVersion", "kind", "metadata", "spec"]);
     spec.text(reader, "description", "a text");
@@ -425,13 +446,13 @@ fn sli(reader: &mut Reader<'_>, mut map: Map<'_>, definitions: &Definitions) -> 
             let mut raw = raw?;
             let source = raw.need_map(reader, "metricSource", "a block with type and spec");
             raw.finish(reader, &["metricSource"]);
-            metric_source(reader, source?, Form::Ratio, definitions)
+            metric_source(reader, source?, Form::Ratio, known)
         }
         (None, Some(node)) => {
             let mut metric = Map::of(reader, node, "spec.thresholdMetric")?;
             let source = metric.need_map(reader, "metricSource", "a block with type and spec");
             metric.finish(reader, &["metricSource"]);
-            metric_source(reader, source?, Form::Threshold, definitions)
+            metric_source(reader, source?, Form::Threshold, known)
         }
         _ => {
             let remedy = "Single events are judged by `ratioMetric`, slices of time by `thresholdMetric`.";
@@ -458,7 +479,8 @@ const COMMON: [&str; 4] = ["topic", "service", "filter", "groupBy"];
 const EVENTS: [&str; 6] = ["good", "latencyThresholdUs", "failures", "thresholdsUs", "goodCount", "totalCount"];
 const SLICES: [&str; 7] = ["slice", "empty", "percentile", "mean", "traffic", "saturation", "freshness"];
 
-fn metric_source(reader: &mut Reader<'_>, mut source: Map<'_>, form: Form, definitions: &Definitions) -> Option<Sli> {
+fn metric_source(reader: &mut Reader<'_>, mut source: Map<'_>, form: Form, known: &Known<'_>) -> Option<Sli> {
+    let definitions = known.definitions;
     let reference = source.take("metricSourceRef");
     match source.take("type") {
         None if reference.is_some() => {}
@@ -475,11 +497,11 @@ fn metric_source(reader: &mut Reader<'_>, mut source: Map<'_>, form: Form, defin
     source.finish(reader, &["metricSourceRef", "type", "spec"]);
     let mut spec = Map::of(reader, spec_node?, &path)?;
     let topic = spec.take("topic").map(|node| (node, format!("{path}.topic")));
-    let data = data_source(reader, spec.place(), reference, topic, definitions);
+    let data = data_source(reader, spec.place(), reference, topic, known);
     let service = spec.need(reader, "service", "the name of a service").and_then(|node| {
         let path = format!("{path}.service");
         let service = text_of(reader, node, &path, "the name of a service")?;
-        if !definitions.services.contains_key(service) {
+        if !definitions.services.contains_key(service) && !known.broken.contains(service) {
             let remedy = format!("Add a document with `kind: Service` and metadata.name {service}.");
             let known = if definitions.services.is_empty() {
                 "a service that a document declares".to_owned()
@@ -544,9 +566,9 @@ fn data_source(
     place: Place,
     reference: Option<(&Node, String)>,
     topic: Option<(&Node, String)>,
-    definitions: &Definitions,
+    Known { definitions, broken }: &Known<'_>,
 ) -> Option<(String, Kind)> {
-    let known = || {
+    let names = || {
         let mut names: Vec<&str> = definitions.sources.values().map(|source| source.name.as_str()).collect();
         names.extend(GOLDEN_NAMES);
         listed(names)
@@ -558,9 +580,9 @@ fn data_source(
             let found = declared
                 .map(|(topic, source)| (topic.clone(), source.event))
                 .or_else(|| definitions.source(name).map(|source| (name.to_owned(), source.event)));
-            if found.is_none() {
+            if found.is_none() && !broken.contains(name) {
                 let remedy = format!("Add a document with `kind: DataSource` and metadata.name {name}.");
-                reader.wrong(node, &path, &format!("one of {}", known()), &remedy);
+                reader.wrong(node, &path, &format!("one of {}", names()), &remedy);
             }
             found
         }
