@@ -89,27 +89,26 @@ impl Cells for SliCells {
     type Event<'a> = Event<'a>;
 
     #[inline]
-    fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(EventTime, Event<'a>), Rejection> {
-        let event = match &mut self.decoder {
-            Decoder::Json(decoder) => decoder.decode(value)?,
+    fn decode<'a>(&mut self, value: &'a [u8], event: &mut Event<'a>) -> Result<EventTime, Rejection> {
+        match &mut self.decoder {
+            Decoder::Json(decoder) => decoder.decode_into(value, event)?,
             Decoder::Avro(decoder) => {
-                let (key, event) = decoder.decode(value)?;
+                let key = decoder.decode_into(value, event)?;
                 self.check_schema(event.ts, key)?;
-                event
             }
-        };
-        Ok((event.ts, event))
+        }
+        Ok(event.ts)
     }
 
     #[inline]
-    fn fold(&mut self, pane: EventTime, offset: Offset, event: Event<'_>) {
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: &Event<'_>) {
         let Self { active, panes, live, .. } = self;
         let cells = panes.entry(pane).or_insert_with(|| {
             let active = Self::active_at(active, pane);
             PaneCells::new(Arc::clone(&active.bundle), Arc::clone(&active.plan))
         });
         let before = cells.len();
-        cells.fold(&event, offset);
+        cells.fold(event, offset);
         *live = *live + cells.len() - before;
     }
 

@@ -19,12 +19,13 @@ use crate::settings::TimeSettings;
 
 /// What a stage keeps per pane: the part of a ledger that knows what is being measured.
 pub trait Cells {
-    type Event<'a>;
+    type Event<'a>: Default;
 
-    fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(EventTime, Self::Event<'a>), Rejection>;
+    /// Reads a record into an empty event, which is large, and therefore stays where it is. Answers its time.
+    fn decode<'a>(&mut self, value: &'a [u8], event: &mut Self::Event<'a>) -> Result<EventTime, Rejection>;
 
     /// Adds the event at `offset` to the cells of the pane that starts at `pane`.
-    fn fold(&mut self, pane: EventTime, offset: Offset, event: Self::Event<'_>);
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: &Self::Event<'_>);
 
     /// Number of live cells.
     fn live(&self) -> usize;
@@ -297,14 +298,15 @@ impl<C: Cells> Ledger<C> {
             return Err(rejection.clone());
         }
         let value = record.value.ok_or_else(|| Rejection::new(Reason::NoValue, "the record has no value"))?;
-        let (ts, event) = self.cells.decode(value)?;
+        let mut event = C::Event::default();
+        let ts = self.cells.decode(value, &mut event)?;
         self.check_time(ts, record.timestamp)?;
 
         let pane = ts.floor(self.time.pane_us);
         let (watermark, newest) = (self.watermark, self.newest);
         let head = self.panes.entry(pane).or_insert(Pane { first: record.offset, watermark, newest, events: 0 });
         head.events += 1;
-        self.cells.fold(pane, record.offset, event);
+        self.cells.fold(pane, record.offset, &event);
 
         self.newest = newest.max(ts);
         self.watermark = watermark.max(ts.minus_us(self.time.max_out_of_orderness_us));
