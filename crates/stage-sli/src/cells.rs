@@ -14,6 +14,7 @@ use streamgauge_events::{DeadLetter, Delta, Event, EventTime, FieldSet, Offset, 
 use streamgauge_stage::{Activation, BatchHead, Cells, Outbox, Output, Placement, Unusable};
 
 use crate::cell::Cell;
+use crate::names::Names;
 use crate::pane::{PaneCells, Place};
 use crate::plan::{Bundles, Compiled, Plan};
 
@@ -26,6 +27,7 @@ pub struct SliCells {
     bundles: Bundles,
     /// Which of them applies from which pane on, ascending.
     active: Vec<Active>,
+    names: Names,
     panes: BTreeMap<EventTime, PaneCells>,
     live: usize,
 }
@@ -60,7 +62,17 @@ impl SliCells {
             None => Decoder::Json(JsonDecoder::new(source.event, fields)),
             Some(schemas) => Decoder::Avro(Box::new(AvroDecoder::new(schemas, fields))),
         };
-        Self { topic, source, pane_us, decoder, bundles, active: Vec::new(), panes: BTreeMap::new(), live: 0 }
+        Self {
+            topic,
+            source,
+            pane_us,
+            decoder,
+            bundles,
+            active: Vec::new(),
+            names: Names::default(),
+            panes: BTreeMap::new(),
+            live: 0,
+        }
     }
 
     /// Heap bytes of all live cells, estimated from their parts.
@@ -102,13 +114,13 @@ impl Cells for SliCells {
 
     #[inline]
     fn fold(&mut self, pane: EventTime, offset: Offset, event: &Event<'_>) {
-        let Self { active, panes, live, .. } = self;
+        let Self { active, names, panes, live, .. } = self;
         let cells = panes.entry(pane).or_insert_with(|| {
             let active = Self::active_at(active, pane);
             PaneCells::new(Arc::clone(&active.bundle), Arc::clone(&active.plan))
         });
         let before = cells.len();
-        cells.fold(event, offset);
+        cells.fold(event, offset, names);
         *live = *live + cells.len() - before;
     }
 
