@@ -344,21 +344,21 @@ impl<'a> Event<'a> {
         self.owned.iter().find(|(of, _)| *of == field).map(|(_, text)| text.as_str())
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn set_text(&mut self, field: TextField, text: Cow<'a, str>) {
-        if !self.owned.is_empty() {
-            self.owned.retain(|(of, _)| *of != field);
-        }
         match text {
-            Cow::Borrowed(text) => self.texts[field as usize] = Some(text),
-            Cow::Owned(text) => self.set_owned_text(field, text),
+            Cow::Borrowed(text) if self.owned.is_empty() => self.texts[field as usize] = Some(text),
+            text => self.set_any_text(field, text),
         }
     }
 
     #[cold]
-    fn set_owned_text(&mut self, field: TextField, text: String) {
-        self.texts[field as usize] = None;
-        self.owned.push((field, text));
+    fn set_any_text(&mut self, field: TextField, text: Cow<'a, str>) {
+        self.remove_text(field);
+        match text {
+            Cow::Borrowed(text) => self.texts[field as usize] = Some(text),
+            Cow::Owned(text) => self.owned.push((field, text)),
+        }
     }
 
     fn remove_text(&mut self, field: TextField) {
