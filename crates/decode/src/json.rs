@@ -172,7 +172,10 @@ impl Reading<'_, '_, '_> {
                 if self.scan.byte(at)? != b'{' {
                     return None;
                 }
-                let end = self.scan.skip(at)?;
+                let end = match self.scan.skip_flat_object(at) {
+                    Some(end) => end,
+                    None => self.scan.skip(at)?,
+                };
                 if member.kept {
                     self.event.attributes = Attributes::Json(&self.scan.text[at..end]);
                 }

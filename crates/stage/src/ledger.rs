@@ -103,6 +103,28 @@ pub struct Ledger<C> {
     activations: Vec<Activation>,
     start: Offset,
     refold: Option<Refold>,
+    last_pane: LastPane,
+    watermark_pane: LastPane,
+}
+
+/// The start of the pane that was asked for last: most often the next time falls into the same one, which saves a division.
+#[derive(Clone, Copy, Debug)]
+struct LastPane {
+    start: EventTime,
+    end: EventTime,
+}
+
+impl LastPane {
+    const NONE: Self = Self { start: EventTime::AFTER_ALL, end: EventTime::AFTER_ALL };
+
+    #[inline]
+    fn of(&mut self, time: EventTime, pane_us: i64) -> EventTime {
+        if time < self.start || time >= self.end {
+            self.start = time.floor(pane_us);
+            self.end = self.start.plus_us(pane_us);
+        }
+        self.start
+    }
 }
 
 /// A live pane.
@@ -143,6 +165,8 @@ impl<C: Cells> Ledger<C> {
             activations: vec![Activation { start: EventTime::BEFORE_ALL, hash: opening.bundle.to_owned() }],
             start: opening.offset,
             refold: None,
+            last_pane: LastPane::NONE,
+            watermark_pane: LastPane::NONE,
         };
         match ledger.readable_metadata(opening)? {
             Some(committed) => ledger.resume(opening, committed)?,
@@ -302,7 +326,7 @@ impl<C: Cells> Ledger<C> {
         let ts = self.cells.decode(value, &mut event)?;
         self.check_time(ts, record.timestamp)?;
 
-        let pane = ts.floor(self.time.pane_us);
+        let pane = self.last_pane.of(ts, self.time.pane_us);
         let (watermark, newest) = (self.watermark, self.newest);
         let head = self.panes.entry(pane).or_insert(Pane { first: record.offset, watermark, newest, events: 0 });
         head.events += 1;
@@ -310,7 +334,8 @@ impl<C: Cells> Ledger<C> {
 
         self.newest = newest.max(ts);
         self.watermark = watermark.max(ts.minus_us(self.time.max_out_of_orderness_us));
-        if self.watermark.floor(self.time.pane_us) > watermark.floor(self.time.pane_us) {
+        let complete_until = self.watermark_pane.of(watermark, self.time.pane_us);
+        if self.watermark_pane.of(self.watermark, self.time.pane_us) > complete_until {
             self.cut(record.offset + 1, Cause::Data, out);
         } else if self.cells.live() >= self.time.cells_max && self.refold.is_none() {
             self.cut(record.offset + 1, Cause::CellsMax, out);
