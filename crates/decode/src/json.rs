@@ -139,6 +139,10 @@ impl Reading<'_, '_, '_> {
             }
             Field::Text(field) => {
                 let (start, end) = self.scan.string(at)?;
+                if !member.kept && !self.scan.marks.escapes {
+                    // Its bytes are its text: nothing needs to be cut out.
+                    return text_holds(field, end.wrapping_sub(start)).then(|| end.wrapping_add(1));
+                }
                 let text = self.scan.unescaped(start, end)?;
                 if !text_holds(field, text.len()) {
                     return None;
