@@ -122,3 +122,38 @@ const fn fold(a: u64, b: u64) -> u64 {
     let product = (a as u128).wrapping_mul(b as u128);
     product as u64 ^ (product >> 64) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_anywhere_have_numbers_of_their_own() {
+        let long = "x".repeat(512);
+        let other = format!("{}y{}", "x".repeat(300), "x".repeat(211));
+        let texts = [None, Some(""), Some("a"), Some("ab"), Some("b"), Some("abcdefgh"), Some(&*long), Some(&*other)];
+        let mut names = Names::default();
+        let mut numbers = Vec::new();
+        for first in texts {
+            for second in texts {
+                for third in texts {
+                    numbers.push(([first, second, third, Some("1.0")], Number { generation: 0, index: numbers.len() }));
+                }
+            }
+        }
+        for (name, number) in numbers.iter().chain(&numbers) {
+            assert_eq!(names.number(name), *number, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn forgotten_names_have_numbers_of_another_generation() {
+        let mut names = Names::default();
+        let routes: Vec<String> = (0..=NAMES_MAX).map(|route| route.to_string()).collect();
+        let numbers: Vec<Number> =
+            routes.iter().map(|route| names.number(&[None, Some("checkout"), Some(route), None])).collect();
+        assert_eq!(numbers[NAMES_MAX - 1], Number { generation: 0, index: NAMES_MAX - 1 });
+        assert_eq!(numbers[NAMES_MAX], Number { generation: 1, index: 0 });
+        assert_eq!(names.number(&[None, Some("checkout"), Some("0"), None]), Number { generation: 1, index: 1 });
+    }
+}
