@@ -26,8 +26,11 @@ pub(crate) struct PaneCells {
     generation: u64,
     services: Map<ServiceName, ServiceCells>,
     /// Bounded series of services that are not declared, by tenant: they share one bound.
-    undeclared: BTreeMap<Box<str>, BTreeSet<(u64, Box<str>, Labels)>>,
+    undeclared: BTreeMap<Box<str>, Kept>,
 }
+
+/// Services and labels, ordered by their hash: the last is the next to go.
+type Kept = BTreeSet<(u64, Box<str>, Labels)>;
 
 /// All cells of a pane.
 #[derive(Default)]
