@@ -612,7 +612,8 @@ fn predicate(reader: &mut Reader<'_>, node: &Node, path: &str, kind: Option<Kind
             for error in errors {
                 let place = node.place_within(error.at);
                 let found = format!("{}: {}", node.shown(), error.message);
-                reader.mistake(place, path, &found, "a predicate that can be decided", &error.remedy);
+                let remedy = format!("{}.", error.remedy.trim_end_matches('.'));
+                reader.mistake(place, path, &found, "a predicate that can be decided", &remedy);
             }
             None
         }

@@ -41,8 +41,7 @@ fn files(page: &str) -> Vec<(String, String)> {
 
 /// What a command prints, on both streams, in the directory of the example.
 fn output_of(command: &str, directory: &Path) -> String {
-    let words: Vec<String> =
-        command.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect();
+    let words: Vec<String> = command.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect();
     let program = program(&words[0]).unwrap_or_else(|| panic!("{command}: not one of our programs"));
     let output = Command::new(program).args(&words[1..]).current_dir(directory).output();
     let output = output.unwrap_or_else(|error| panic!("{command}: {error}"));
@@ -65,7 +64,7 @@ fn played(page: &str) -> String {
         let output = output_of(command, directory.path());
         let output: Vec<&str> = output.lines().map(str::trim_end).collect();
         played += &page[at..start];
-        played += &format!("{line}\n{}\n", output.join("\n"));
+        played += &std::iter::once(line).chain(output).map(|line| format!("{line}\n")).collect::<String>();
         at = start + block.len();
     }
     played + &page[at..]
