@@ -309,11 +309,11 @@ struct BrokenCells {
 impl Cells for BrokenCells {
     type Event<'a> = <SliCells as Cells>::Event<'a>;
 
-    fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(EventTime, Self::Event<'a>), Rejection> {
-        self.inner.decode(value)
+    fn decode<'a>(&mut self, value: &'a [u8], event: &mut Self::Event<'a>) -> Result<EventTime, Rejection> {
+        self.inner.decode(value, event)
     }
 
-    fn fold(&mut self, pane: EventTime, offset: Offset, event: Self::Event<'_>) {
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: &Self::Event<'_>) {
         self.newest = self.newest.max(pane);
         self.inner.fold(pane, offset, event);
     }

@@ -34,12 +34,19 @@ impl AvroDecoder {
     /// A framed record, with the schema that wrote it. The same rules as for JSON, with the same reasons.
     #[inline]
     pub fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(SchemaKey, Event<'a>), Rejection> {
+        let mut event = Event::empty();
+        let key = self.decode_into(value, &mut event)?;
+        Ok((key, event))
+    }
+
+    /// The same, written where the event is to stand. `event` must be empty; after a rejection it means nothing.
+    #[inline]
+    pub fn decode_into<'a>(&mut self, value: &'a [u8], event: &mut Event<'a>) -> Result<SchemaKey, Rejection> {
         let Some((key, datum)) = self.schemas.framing.split(value) else { return Err(self.unframed()) };
         let Some(plan) = self.schemas.plans.get(&key) else { return Err(self.unknown(key)) };
-        let mut event = Event::empty();
-        let mut reading = Reading { event: &mut event, kept: self.wanted.kept, tally: Tally::default(), problem: None };
+        let mut reading = Reading { event, kept: self.wanted.kept, tally: Tally::default(), problem: None };
         match reading.record(plan, datum) {
-            Ok(true) if reading.tally.holds(&self.wanted) => Ok((key, event)),
+            Ok(true) if reading.tally.holds(&self.wanted) => Ok(key),
             _ => Err(self.explain(plan, datum)),
         }
     }

@@ -14,6 +14,7 @@ use streamgauge_events::{DeadLetter, Delta, Event, EventTime, FieldSet, Offset, 
 use streamgauge_stage::{Activation, BatchHead, Cells, Outbox, Output, Placement, Unusable};
 
 use crate::cell::Cell;
+use crate::names::Names;
 use crate::pane::{PaneCells, Place};
 use crate::plan::{Bundles, Compiled, Plan};
 
@@ -26,6 +27,7 @@ pub struct SliCells {
     bundles: Bundles,
     /// Which of them applies from which pane on, ascending.
     active: Vec<Active>,
+    names: Names,
     panes: BTreeMap<EventTime, PaneCells>,
     live: usize,
 }
@@ -60,7 +62,17 @@ impl SliCells {
             None => Decoder::Json(JsonDecoder::new(source.event, fields)),
             Some(schemas) => Decoder::Avro(Box::new(AvroDecoder::new(schemas, fields))),
         };
-        Self { topic, source, pane_us, decoder, bundles, active: Vec::new(), panes: BTreeMap::new(), live: 0 }
+        Self {
+            topic,
+            source,
+            pane_us,
+            decoder,
+            bundles,
+            active: Vec::new(),
+            names: Names::default(),
+            panes: BTreeMap::new(),
+            live: 0,
+        }
     }
 
     /// Heap bytes of all live cells, estimated from their parts.
@@ -89,27 +101,26 @@ impl Cells for SliCells {
     type Event<'a> = Event<'a>;
 
     #[inline]
-    fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(EventTime, Event<'a>), Rejection> {
-        let event = match &mut self.decoder {
-            Decoder::Json(decoder) => decoder.decode(value)?,
+    fn decode<'a>(&mut self, value: &'a [u8], event: &mut Event<'a>) -> Result<EventTime, Rejection> {
+        match &mut self.decoder {
+            Decoder::Json(decoder) => decoder.decode_into(value, event)?,
             Decoder::Avro(decoder) => {
-                let (key, event) = decoder.decode(value)?;
+                let key = decoder.decode_into(value, event)?;
                 self.check_schema(event.ts, key)?;
-                event
             }
-        };
-        Ok((event.ts, event))
+        }
+        Ok(event.ts)
     }
 
     #[inline]
-    fn fold(&mut self, pane: EventTime, offset: Offset, event: Event<'_>) {
-        let Self { active, panes, live, .. } = self;
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: &Event<'_>) {
+        let Self { active, names, panes, live, .. } = self;
         let cells = panes.entry(pane).or_insert_with(|| {
             let active = Self::active_at(active, pane);
             PaneCells::new(Arc::clone(&active.bundle), Arc::clone(&active.plan))
         });
         let before = cells.len();
-        cells.fold(&event, offset);
+        cells.fold(event, offset, names);
         *live = *live + cells.len() - before;
     }
 

@@ -8,6 +8,7 @@ pub use stage::SliStage;
 
 mod cells;
 pub use cells::SliCells;
+mod names;
 mod pane;
 mod series;
 

@@ -20,13 +20,13 @@ struct Counter {
 impl Cells for Counter {
     type Event<'a> = ();
 
-    fn decode(&mut self, value: &[u8]) -> Result<(EventTime, ()), Rejection> {
+    fn decode(&mut self, value: &[u8], (): &mut ()) -> Result<EventTime, Rejection> {
         let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
         let seconds = seconds.ok_or_else(|| Rejection::new(Reason::Undecodable, "no number"))?;
-        Ok((EventTime(seconds * SECOND), ()))
+        Ok(EventTime(seconds * SECOND))
     }
 
-    fn fold(&mut self, pane: EventTime, _: Offset, (): ()) {
+    fn fold(&mut self, pane: EventTime, _: Offset, (): &()) {
         *self.panes.entry(pane).or_default() += 1;
     }
 

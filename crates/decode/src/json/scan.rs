@@ -147,6 +147,37 @@ impl<'a> Scan<'a, '_> {
         self.text.as_bytes().get(at..)?.starts_with(word.as_bytes()).then(|| at + word.len())
     }
 
+    /// The end of the object that begins at `at`, if it is flat, without blanks and escapes, and all of its values are
+    /// strings and plain integers, as most attributes are. `None` otherwise: then [`Scan::skip`] decides.
+    #[inline]
+    pub fn skip_flat_object(&self, mut at: usize) -> Option<usize> {
+        if self.marks.escapes || self.marks.controls {
+            return None;
+        }
+        // Behind the opening brace, then behind each comma, stands a key.
+        loop {
+            let key = at.wrapping_add(1);
+            if self.byte(key)? != b'"' {
+                return None;
+            }
+            let colon = self.marks.quote_from(key.wrapping_add(1))?.wrapping_add(1);
+            if self.byte(colon)? != b':' {
+                return None;
+            }
+            let value = colon.wrapping_add(1);
+            at = match self.byte(value)? {
+                b'"' => self.marks.quote_from(value.wrapping_add(1))?.wrapping_add(1),
+                b'1'..=b'9' => self.skip_digits(value)?,
+                _ => return None,
+            };
+            match self.byte(at)? {
+                b',' => {}
+                b'}' => return Some(at.wrapping_add(1)),
+                _ => return None,
+            }
+        }
+    }
+
     /// The end of the value that begins at `at`.
     pub fn skip(&self, mut at: usize) -> Option<usize> {
         // One bit for each open value, the innermost lowest: 1 is an object.
@@ -207,6 +238,7 @@ impl<'a> Scan<'a, '_> {
         self.colon(self.skip_string(at)?)
     }
 
+    #[inline]
     fn skip_digits(&self, mut at: usize) -> Option<usize> {
         let start = at;
         while self.byte(at).is_some_and(|byte| byte.is_ascii_digit()) {
