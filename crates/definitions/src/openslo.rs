@@ -792,7 +792,8 @@ fn slice_measure(reader: &mut Reader<'_>, spec: &mut Map<'_>, kind: Option<Kind>
         }
         Some(us)
     });
-    let empty = spec.take("empty").map_or(Some(Empty::Ignore), |node| match node.text() {
+    let empty_node = spec.take("empty");
+    let empty = empty_node.map_or(Some(Empty::Ignore), |node| match node.text() {
         Some("ignore") => Some(Empty::Ignore),
         Some("good") => Some(Empty::Good),
         Some("bad") => Some(Empty::Bad),
@@ -809,6 +810,10 @@ fn slice_measure(reader: &mut Reader<'_>, spec: &mut Map<'_>, kind: Option<Kind>
         reader.mistake(spec.place(), &path, what, &expected, "docs/definitions.md has an example of each.");
         return None;
     };
+    if let Some(node) = empty_node.filter(|_| name == "traffic") {
+        let remedy = "Remove it: a slice without events has a rate of 0 per second, and the bounds judge that.";
+        reader.wrong(node, &format!("{path}.empty"), "no such key beside `traffic`", remedy);
+    }
     let rule = rule(reader, name, node, &format!("{path}.{name}"), kind);
     Some(Measure::Slice { slice: Slice { length_us: length_us?, empty: empty? }, rule: rule? })
 }

@@ -81,7 +81,8 @@ fn totals(rows: &[&SliceRow]) -> String {
         let percent = (good as f64 * 10_000.0 / counted as f64).floor() / 100.0;
         parts.push(format!("{good} of {counted} good ({percent:.2}%)"));
     }
-    for (verdict, count) in [Verdict::Counted, Verdict::NoTraffic, Verdict::NoCoverage].map(|one| (one, count(one))) {
+    let others = [Verdict::Counted, Verdict::NoTraffic, Verdict::Unknown, Verdict::NoCoverage];
+    for (verdict, count) in others.map(|one| (one, count(one))) {
         if count > 0 {
             parts.push(format!("{count} {}", verdict.as_str()));
         }
@@ -103,7 +104,7 @@ fn listing(rows: &[&SliceRow]) -> Vec<String> {
         let style = match row.verdict {
             Verdict::Good | Verdict::Counted => Style::new(),
             Verdict::Bad => coloured(AnsiColor::Red),
-            Verdict::NoTraffic | Verdict::NoCoverage => coloured(AnsiColor::Yellow),
+            Verdict::NoTraffic | Verdict::Unknown | Verdict::NoCoverage => coloured(AnsiColor::Yellow),
         };
         let mut remarks: Vec<String> = row.lacks.iter().map(ToString::to_string).collect();
         if row.unjudged > 0 {

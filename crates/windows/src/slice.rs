@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
-use streamgauge_definitions::{Aggregate, Bounds, Empty, Failures, Measure, Rule, Sli, Slice};
+use streamgauge_definitions::{Aggregate, Bounds, Empty, Failures, Label, Measure, Rule, Sli, Slice};
 use streamgauge_events::EventTime;
 use streamgauge_events::json_number::from_millionths;
+use streamgauge_stats::histogram::VALUE_MAX;
 
-use crate::cell::Sum;
+use crate::cell::{Cell, Sum};
 use crate::coverage::Lack;
 use crate::fold::{Fold, Group, Series};
 use crate::window::rfc3339_text;
@@ -21,6 +22,41 @@ pub struct Counted {
     pub sum: Sum,
     /// The newest event up to the end of the slice, those of earlier slices among them.
     pub newest: Option<EventTime>,
+    /// Successes within the threshold of a percentile: at least and at most. They differ only where events were counted
+    /// under another threshold, and this one lies within a counter of their histogram.
+    pub within: (u64, u64),
+}
+
+impl Counted {
+    pub fn add(&mut self, measure: &Measure, cell: &Cell) {
+        self.sum.add(cell);
+        if let Measure::Slice { rule: Rule::Percentile { at_most_us, .. }, .. } = measure {
+            let (least, most) = within(cell, *at_most_us);
+            self.within = (self.within.0 + least, self.within.1 + most);
+        }
+    }
+}
+
+/// Successes at or under the threshold: exact if it was declared when they were counted.
+fn within(cell: &Cell, threshold_us: u64) -> (u64, u64) {
+    if let Some(known) = cell.le.iter().find(|known| known.threshold_us == threshold_us) {
+        return (known.count, known.count);
+    }
+    let Some(latency) = &cell.latency else { return (0, 0) };
+    let histogram = latency.decoded();
+    let total = histogram.total() + latency.overflow;
+    if latency.max_us <= threshold_us {
+        return (total, total);
+    }
+    if latency.min_us > threshold_us {
+        return (0, 0);
+    }
+    let (mut above_least, above_most) = histogram.above(threshold_us, latency.overflow);
+    if threshold_us > VALUE_MAX {
+        // What lies above the range of the histogram may still lie within the threshold.
+        above_least -= latency.overflow;
+    }
+    (total - above_most, total - above_least)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -32,6 +68,8 @@ pub enum Verdict {
     Counted,
     /// Covered, and no event that could be judged.
     NoTraffic,
+    /// Its events were counted under another threshold than this one, and could be on either side of it.
+    Unknown,
     /// Not counted to its end, or a part of it is missing.
     NoCoverage,
 }
@@ -43,6 +81,7 @@ impl Verdict {
             Self::Bad => "bad",
             Self::Counted => "counted",
             Self::NoTraffic => "no traffic",
+            Self::Unknown => "unknown",
             Self::NoCoverage => "no coverage",
         }
     }
@@ -72,6 +111,12 @@ pub enum Value {
         good: u64,
         total: u64,
     },
+    /// At least and at most so many of so many.
+    Between {
+        least: u64,
+        most: u64,
+        total: u64,
+    },
 }
 
 /// Judges one slice that ends at `end`. `covered`: every partition has been counted past the end, and nothing is missing.
@@ -80,12 +125,21 @@ pub enum Value {
 pub fn judge(rule: &Rule, slice: Slice, end: EventTime, covered: bool, counted: &Counted) -> Judged {
     let cell = &counted.sum.cell;
     let usable = cell.n - cell.unjudged;
+    let mut is_unknown = false;
     let (holds, value) = match rule {
         Rule::Percentile { quantile, .. } => {
             // ceil(p n) of them at or under the threshold: le p_d >= p_n n.
-            let (le, n) = (u128::from(cell.good), u128::from(usable));
-            let holds = le * u128::from(quantile.denominator) >= u128::from(quantile.numerator) * n;
-            ((usable > 0).then_some(holds), Some(Value::Share { good: cell.good, total: usable }))
+            let suffices = |within: u64| {
+                let (le, n) = (u128::from(within), u128::from(usable));
+                le * u128::from(quantile.denominator) >= u128::from(quantile.numerator) * n
+            };
+            let (least, most) = counted.within;
+            is_unknown = suffices(least) != suffices(most);
+            let value = match least == most {
+                true => Value::Share { good: least, total: usable },
+                false => Value::Between { least, most, total: usable },
+            };
+            ((usable > 0).then(|| suffices(least)), Some(value))
         }
         Rule::Mean(bounds) => mean(cell.values.as_ref(), *bounds),
         Rule::Traffic(bounds) => {
@@ -119,6 +173,9 @@ pub fn judge(rule: &Rule, slice: Slice, end: EventTime, covered: bool, counted: 
             Empty::Bad => Some(false),
         };
         return Judged { verdict: Verdict::NoTraffic, counts, value: None };
+    }
+    if is_unknown {
+        return Judged { verdict: Verdict::Unknown, counts: None, value };
     }
     let good = holds == Some(true);
     Judged { verdict: Verdict::of(good), counts: Some(good), value }
@@ -199,11 +256,16 @@ impl Slices<'_> {
         let Some((first, last)) = self.span(fold) else { return Vec::new() };
         let length_us = self.slice.length_us;
         let mut series: BTreeMap<BTreeMap<String, String>, BTreeMap<EventTime, Counted>> = BTreeMap::new();
+        // (tenant, slice) in which the bound of series has folded something away.
+        let mut folded: BTreeSet<(&str, EventTime)> = BTreeSet::new();
         for (span, groups) in fold.raw() {
             for (group, cells) in groups {
+                if cells.folded().contains(self.name) {
+                    folded.insert((&group.tenant, span.start.floor(length_us)));
+                }
                 for (name, cell) in cells.series.iter().filter(|(series, _)| series.sli == self.name) {
                     let slices = series.entry(labels_of(group, name)).or_default();
-                    slices.entry(span.start.floor(length_us)).or_default().sum.add(cell);
+                    slices.entry(span.start.floor(length_us)).or_default().add(&self.sli.good, cell);
                 }
             }
         }
@@ -218,6 +280,8 @@ impl Slices<'_> {
         for (labels, mut slices) in series {
             // A series that nobody declared has no slice before its first event, nor where it has none.
             let is_declared = declared.iter().any(|declared| same_but_tenant(&labels, declared));
+            let is_pinned = self.is_pinned(&labels);
+            let tenant = labels.get("tenant").map_or("", String::as_str);
             let mut newest: Option<EventTime> = None;
             let mut start = slices.keys().next().copied().unwrap_or(first).min(first);
             while start < last {
@@ -227,7 +291,8 @@ impl Slices<'_> {
                 newest = newest.max(counted.sum.cell.newest);
                 counted.newest = newest;
                 if is_shown {
-                    rows.push(self.row(fold, labels.clone(), start, &counted));
+                    let is_bounded = !is_pinned && folded.contains(&(tenant, start));
+                    rows.push(self.row(fold, labels.clone(), start, &counted, is_bounded));
                 }
                 start = start.plus_us(length_us);
             }
@@ -252,6 +317,14 @@ impl Slices<'_> {
         })
     }
 
+    /// Whether all of its values are declared: the bound of series takes nothing from it.
+    fn is_pinned(&self, labels: &BTreeMap<String, String>) -> bool {
+        let is_declared = |(label, values): (&Label, &Vec<String>)| {
+            labels.get(&label.name()).is_some_and(|value| values.binary_search(value).is_ok())
+        };
+        self.sli.group_by.iter().all(is_declared)
+    }
+
     /// The topic as the facts call it: `requests` may have another name on the bus.
     fn topic<'t>(&'t self, fold: &'t Fold) -> &'t str {
         fold.topics_of(self.name).next().unwrap_or(&self.sli.topic)
@@ -270,10 +343,20 @@ impl Slices<'_> {
         (from < to).then_some((from, to))
     }
 
-    fn row(&self, fold: &Fold, labels: BTreeMap<String, String>, start: EventTime, counted: &Counted) -> SliceRow {
+    fn row(
+        &self,
+        fold: &Fold,
+        labels: BTreeMap<String, String>,
+        start: EventTime,
+        counted: &Counted,
+        is_bounded: bool,
+    ) -> SliceRow {
         let end = start.plus_us(self.slice.length_us);
         let topic = self.topic(fold);
-        let lacks = fold.coverage().lacks_of(topic, start, end);
+        let mut lacks = fold.coverage().lacks_of(topic, start, end);
+        if is_bounded {
+            lacks.insert(Lack::SeriesBound);
+        }
         let complete = fold.coverage().complete_until_of(topic).is_some_and(|until| until >= end);
         let covered = complete && lacks.is_empty();
         let cell = &counted.sum.cell;
@@ -328,12 +411,13 @@ fn labels_of(group: &Group, series: &Series) -> BTreeMap<String, String> {
 }
 
 impl Value {
-    /// As people read it: decimals, whole microseconds, `good/total`.
+    /// As people read it: decimals, whole microseconds, `good/total`, `least..most/total`.
     pub fn text(self) -> String {
         match self {
             Self::Millionths(value) => i64::try_from(value).map_or_else(|_| value.to_string(), from_millionths),
             Self::Microseconds(us) => us.to_string(),
             Self::Share { good, total } => format!("{good}/{total}"),
+            Self::Between { least, most, total } => format!("{least}..{most}/{total}"),
         }
     }
 }
