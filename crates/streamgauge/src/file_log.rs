@@ -36,7 +36,7 @@ struct Input<'m> {
 
 /// How the lines of a file become events.
 enum Rows<'m> {
-    Mapped(MappedFile<'m>),
+    Mapped(Box<MappedFile<'m>>),
     /// They are events already.
     Events(EventLines),
 }
@@ -109,7 +109,7 @@ impl<'m> FileLog<'m> {
             let name =
                 path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
             let file = match mapping {
-                Some(mapping) => Rows::Mapped(MappedFile::open(path, mapping)?),
+                Some(mapping) => Rows::Mapped(Box::new(MappedFile::open(path, mapping)?)),
                 None => {
                     let lines = EventLines::open(path);
                     Rows::Events(lines.with_context(|| format!("couldn't open {}", path.display()))?)
