@@ -58,6 +58,7 @@ impl SliCells {
         // Fields that any known bundle reads: which of them is active is not known yet, and reading more changes nothing.
         let fields = bundles.values().map(|bundle| bundle.plan(&topic, source.event).fields);
         let fields = fields.reduce(FieldSet::union).unwrap_or_default();
+        let seed = bundles.values().next().map_or(0, |bundle| bundle.settings.series_key.hash(&[]));
         let decoder = match &schemas {
             None => Decoder::Json(JsonDecoder::new(source.event, fields)),
             Some(schemas) => Decoder::Avro(Box::new(AvroDecoder::new(schemas, fields))),
@@ -69,7 +70,7 @@ impl SliCells {
             decoder,
             bundles,
             active: Vec::new(),
-            names: Names::default(),
+            names: Names::new(seed),
             panes: BTreeMap::new(),
             live: 0,
         }
