@@ -353,7 +353,7 @@ impl Slices<'_> {
     ) -> SliceRow {
         let end = start.plus_us(self.slice.length_us);
         let topic = self.topic(fold);
-        let mut lacks = fold.coverage().lacks_of(topic, start, end);
+        let mut lacks = fold.coverage().lacks_of(topic, self.rests_on(end, counted).min(start), end);
         if is_bounded {
             lacks.insert(Lack::SeriesBound);
         }
@@ -376,6 +376,20 @@ impl Slices<'_> {
             events: cell.n,
             unjudged: cell.unjudged,
             lacks,
+        }
+    }
+}
+
+impl Slices<'_> {
+    /// From when on an event that is missing could change the verdict. What is stale may only seem so, since a newer
+    /// event was lost before the slice began; what is fresh stays fresh.
+    fn rests_on(&self, end: EventTime, counted: &Counted) -> EventTime {
+        match &self.sli.good {
+            Measure::Slice { rule: Rule::Freshness { at_most_us }, .. } => {
+                let fresh_from = end.minus_us(*at_most_us);
+                if counted.newest.is_some_and(|newest| newest >= fresh_from) { end } else { fresh_from }
+            }
+            _ => end,
         }
     }
 }

@@ -7,7 +7,7 @@ use streamgauge_events::Kind;
 use super::sli::predicate;
 use crate::mistake::{Map, Reader, listed};
 use crate::model::{Aggregate, Bounds, Empty, Failures, Measure, Rule, Slice};
-use crate::scalar::{duration_text, duration_us, millionths, share};
+use crate::scalar::{duration_text, duration_us, millionths, share, whole_number};
 use crate::yaml::{Content, Node};
 
 const THRESHOLDS_MAX: usize = 16;
@@ -50,6 +50,12 @@ pub(super) fn event_measure(reader: &mut Reader<'_>, spec: &mut Map<'_>, kind: O
         (None, None, true) => {
             let place = spec.place();
             let mut fits = true;
+            for (key, node) in [("failures", failures_node), ("thresholdsUs", more_node)] {
+                if let Some(node) = node {
+                    let remedy = "Remove it: counts say what was good.";
+                    reader.wrong(node, &format!("{path}.{key}"), "no such key beside `goodCount`", remedy);
+                }
+            }
             for (key, node, expected) in [("goodCount", good_count, "good"), ("totalCount", total_count, "total")] {
                 let path = format!("{path}.{key}");
                 match node {
@@ -97,7 +103,7 @@ fn only_of(reader: &mut Reader<'_>, node: &Node, path: &str, kind: Option<Kind>,
 
 fn micros(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<u64> {
     let max = streamgauge_events::event::LATENCY_US_MAX as u64;
-    let value = node.text().and_then(|text| text.parse::<u64>().ok()).filter(|us| (1..=max).contains(us));
+    let value = node.text().and_then(whole_number).filter(|us| (1..=max).contains(us));
     if value.is_none() {
         let expected = format!("a whole number of microseconds from 1 to {max}");
         reader.wrong(node, path, &expected, "300 ms are 300000.");
@@ -204,7 +210,7 @@ fn rule(reader: &mut Reader<'_>, name: &str, node: &Node, path: &str, kind: Opti
                 let text = node.text().unwrap_or_default();
                 let quantile = || {
                     let percent = text.strip_prefix('p').filter(|digits| (1..=2).contains(&digits.len()))?;
-                    let percent: u64 = percent.parse().ok().filter(|percent| *percent > 0)?;
+                    let percent = whole_number(percent).filter(|percent| *percent > 0)?;
                     Some(Aggregate::Quantile(crate::model::Share { numerator: percent, denominator: 100 }))
                 };
                 let aggregate = match text {

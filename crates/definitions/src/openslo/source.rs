@@ -8,6 +8,7 @@ use streamgauge_events::Kind;
 use super::{SOURCE_TYPE, SchemaFile, neither_or_both, source_type};
 use crate::mistake::{Map, Reader, listed, text_of};
 use crate::model::{DataSource, Format, WriterSchema};
+use crate::scalar::whole_number;
 use crate::yaml::{Content, Node, Place};
 
 const REMEDY: &str = "docs/definitions.md shows each document as a whole.";
@@ -130,7 +131,7 @@ fn writer_schemas(
         let Some(mut map) = Map::of(reader, item, &path) else { continue };
         let id_node = map.take("id");
         let id = id_node.and_then(|node| {
-            let id = node.text().and_then(|text| text.parse::<u32>().ok());
+            let id = node.text().and_then(whole_number).and_then(|id| u32::try_from(id).ok());
             if id.is_none() {
                 reader.wrong(
                     node,
@@ -198,6 +199,17 @@ fn writer_schemas(
         // The same text with other blanks is another schema to a hash: keep the canonical one.
         let schema = serde_json::from_str::<serde_json::Value>(&schema).map_or(schema, |value| value.to_string());
         schemas.insert(WriterSchema { id, schema });
+    }
+    if framing == Framing::SingleObject
+        && reader.mistakes.len() == before
+        && let Some(event) = event
+    {
+        let texts: Vec<(Option<u32>, &str)> = schemas.iter().map(|schema| (None, schema.schema.as_str())).collect();
+        if let Err(error) = AvroSchemas::new(event, framing, &texts) {
+            let found = format!("schemas that can't be used together ({error})");
+            let remedy = "Names and types make a fingerprint; documentation, aliases and defaults don't.";
+            reader.mistake(node.place, path, &found, "each fingerprint once", remedy);
+        }
     }
     let ids: BTreeSet<Option<u32>> = schemas.iter().map(|schema| schema.id).collect();
     if framing == Framing::Confluent && ids.len() < schemas.len() {
