@@ -1,11 +1,12 @@
-//! Bytes → `Request`: the largest part of what an event costs.
+//! Bytes → event: the largest part of what an event costs. The exact way, the quick ones, and serde_json for comparison.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use streamgauge_benches::records::{generate, steady};
-use streamgauge_events::Request;
+use streamgauge_benches::records::{avro, generate, needed, steady};
+use streamgauge_decode::{AvroDecoder, JsonDecoder};
+use streamgauge_events::{FieldSet, Kind, Request};
 
 fn decode(criterion: &mut Criterion) {
     let records = generate(&steady().expect("a built-in scenario"), 10_000);
@@ -23,6 +24,23 @@ fn decode(criterion: &mut Criterion) {
         let parse = |value: &&&[u8]| serde_json::from_slice::<serde_json::Value>(black_box(value)).is_ok();
         bencher.iter(|| steady.iter().filter(parse).count());
     });
+    for (name, fields) in [("needed fields", needed()), ("all fields", FieldSet::ALL)] {
+        group.throughput(Throughput::Elements(steady.len() as u64));
+        let mut decoder = JsonDecoder::new(Kind::Request, fields);
+        group.bench_function(format!("JsonDecoder, steady, {name}"), |bencher| {
+            bencher.iter(|| steady.iter().filter(|value| decoder.decode(black_box(value)).is_ok()).count());
+        });
+        let (schemas, values) = avro(&records).expect("our own schema and our own records");
+        let mut decoder = AvroDecoder::new(&schemas, fields);
+        group.bench_function(format!("AvroDecoder, steady, {name}"), |bencher| {
+            bencher.iter(|| values.iter().filter(|value| decoder.decode(black_box(value)).is_ok()).count());
+        });
+        group.throughput(Throughput::Elements(examples.len() as u64));
+        let mut decoder = JsonDecoder::new(Kind::Request, fields);
+        group.bench_function(format!("JsonDecoder, schemas/request.example.jsonl, {name}"), |bencher| {
+            bencher.iter(|| examples.iter().filter(|value| decoder.decode(black_box(value)).is_ok()).count());
+        });
+    }
     group.finish();
 }
 

@@ -7,8 +7,9 @@ use anyhow::{Context as _, bail};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use streamgauge_events::topics;
-use streamgauge_events::topics::Topic;
+use streamgauge_decode::AvroEncoder;
+use streamgauge_events::topics::{self, Topic};
+use streamgauge_events::{Event, Kind};
 use streamgauge_kafka::{ClientSettings, RecordSender, TopicAdmin, TopicReader};
 use streamgauge_synthetic::{Generated, Generator};
 
@@ -53,13 +54,23 @@ fn make(client: &ClientSettings, prefix: &str, wanted: impl Fn(&Topic) -> bool) 
     }
 }
 
-/// Appends a whole scenario as fast as the broker takes it.
-pub fn fill(client: &ClientSettings, topic: &str, generator: &mut Generator) -> anyhow::Result<u64> {
+/// Appends a whole scenario as fast as the broker takes it, as JSON or as an encoder writes it.
+pub fn fill(
+    client: &ClientSettings,
+    topic: &str,
+    generator: &mut Generator,
+    avro: Option<&AvroEncoder>,
+) -> anyhow::Result<u64> {
     let mut sender = RecordSender::open(client, IN_FLIGHT_MAX)?;
     let mut record = Generated::default();
     let mut sent = 0_u64;
     while generator.fill(&mut record) {
-        sender.send(topic, record.partition, record.key.as_deref(), Some(&record.value), 0)?;
+        let encoded = match avro {
+            Some(encoder) => Some(encoder.encode(&Event::from_json(Kind::Request, &record.value)?)),
+            None => None,
+        };
+        let value = encoded.as_ref().unwrap_or(&record.value);
+        sender.send(topic, record.partition, record.key.as_deref(), Some(value), 0)?;
         sent += 1;
         if sent.is_multiple_of(256) {
             sender.poll();

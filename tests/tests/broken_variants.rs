@@ -398,21 +398,28 @@ fn is_other(label: &String) -> bool {
 impl Cells for BrokenCells {
     type Event<'a> = <SliCells as Cells>::Event<'a>;
 
-    fn decode<'a>(&mut self, value: &'a [u8], at: Standing) -> Result<(EventTime, Self::Event<'a>), Rejection> {
-        match self.inner.decode(value, at) {
+    fn decode<'a>(
+        &mut self,
+        value: &'a [u8],
+        at: Standing,
+        event: &mut Self::Event<'a>,
+    ) -> Result<EventTime, Rejection> {
+        match self.inner.decode(value, at, event) {
             Err(rejection)
                 if self.mistake == Mistake::SchemaForOldPanes && rejection.reason == Reason::UnknownSchema =>
             {
-                read_with_any_schema(value).ok_or(rejection)
+                let (ts, read) = read_with_any_schema(value).ok_or(rejection)?;
+                *event = read;
+                Ok(ts)
             }
             result => result,
         }
     }
 
-    fn fold(&mut self, pane: EventTime, offset: Offset, event: Self::Event<'_>) {
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: &Self::Event<'_>) {
         self.newest = self.newest.max(pane);
         if self.mistake == Mistake::LastByArrival {
-            self.remember(pane, offset, &event);
+            self.remember(pane, offset, event);
         }
         self.inner.fold(pane, offset, event);
     }

@@ -91,7 +91,7 @@ fn measure(args: &Args, series: u32) -> anyhow::Result<Memory> {
         .with_rate_factor(args.rate / STEADY_EVENTS_PER_SEC)
         .with_until(Until::Events(args.records))
         .with_start(now_us() - span_us - 60_000_000);
-    fill(&client, &input, &mut generator)?;
+    fill(&client, &input, &mut generator, None)?;
 
     let mut stage = start_stage(args, &input, &group, &prefix, series)?;
     let lag = GroupLag::of(&client, &group, &input)?;

@@ -34,12 +34,19 @@ impl AvroDecoder {
     /// A framed record, with the schema that wrote it. The same rules as for JSON, with the same reasons.
     #[inline]
     pub fn decode<'a>(&mut self, value: &'a [u8]) -> Result<(SchemaKey, Event<'a>), Rejection> {
+        let mut event = Event::empty();
+        let key = self.decode_into(value, &mut event)?;
+        Ok((key, event))
+    }
+
+    /// The same, written where the event is to stand. `event` must be empty; after a rejection it means nothing.
+    #[inline]
+    pub fn decode_into<'a>(&mut self, value: &'a [u8], event: &mut Event<'a>) -> Result<SchemaKey, Rejection> {
         let Some((key, datum)) = self.schemas.framing.split(value) else { return Err(self.unframed()) };
         let Some(plan) = self.schemas.plans.get(&key) else { return Err(self.unknown(key)) };
-        let mut event = Event::empty();
-        let mut reading = Reading { event: &mut event, kept: self.wanted.kept, tally: Tally::default(), problem: None };
+        let mut reading = Reading { event, kept: self.wanted.kept, tally: Tally::default(), problem: None };
         match reading.record(plan, datum) {
-            Ok(true) if reading.tally.holds(&self.wanted) => Ok((key, event)),
+            Ok(true) if reading.tally.holds(&self.wanted) => Ok(key),
             _ => Err(self.explain(plan, datum)),
         }
     }
@@ -117,17 +124,22 @@ impl<'a> Reading<'a, '_> {
     fn value(&mut self, plan: &Plan, field: Field, form: &Form, cursor: &mut Cursor<'a>) -> Result<(), Broken> {
         match form {
             Form::Null => {}
-            Form::Text => self.text(field, Cow::Borrowed(cursor.text()?)),
+            Form::Text if self.kept.contains(field) => self.text(field, Cow::Borrowed(cursor.text()?)),
+            Form::Text => {
+                let bytes = cursor.skip_text()?;
+                self.text_of(field, bytes);
+            }
             Form::Long => {
                 let value = cursor.long()?;
-                self.integer(field, value.into());
+                self.integer(field, value);
             }
             Form::Int => {
                 let value = cursor.int()?;
                 self.integer(field, value.into());
             }
             Form::Milliseconds => {
-                let value = i128::from(cursor.long()?) * 1000;
+                // What 64 bits don't hold is far behind the last time that a record may have, or before the first.
+                let value = cursor.long()?.saturating_mul(1000);
                 self.integer(field, value);
             }
             Form::Boolean => {
@@ -163,35 +175,40 @@ impl<'a> Reading<'a, '_> {
 
     #[inline]
     fn text(&mut self, field: Field, text: Cow<'a, str>) {
-        let Field::Text(name) = field else { return };
-        // Without a sentence of its own: `Event::checked` says which it is, once more is known.
-        if text_holds(name, &text) {
-            self.tally.present |= bit(field);
-        } else {
-            self.tally.broken = true;
-        }
-        if self.kept.contains(field) {
+        self.text_of(field, text.len());
+        if let Field::Text(name) = field
+            && self.kept.contains(field)
+        {
             self.event.set_text(name, text);
         }
     }
 
+    /// Without a sentence of its own where it is wrong: `Event::checked` says what it is, once more is known.
+    #[inline]
+    fn text_of(&mut self, field: Field, text_bytes: usize) {
+        let Field::Text(name) = field else { return };
+        self.tally.present |= bit(field);
+        self.tally.broken |= !text_holds(name, text_bytes);
+    }
+
     /// In the unit in which the field is kept, but for `value`, which is whole here.
     #[inline]
-    fn integer(&mut self, field: Field, value: i128) {
-        let (value, max) = match field {
-            Field::Ts => (value, EventTime::MAX_RECORD.0),
-            Field::Number(number) if number.is_decimal() => return self.number(field, value * i128::from(VALUE_SCALE)),
-            Field::Number(number) => (value, number.range().1),
+    fn integer(&mut self, field: Field, value: i64) {
+        let max = match field {
+            Field::Ts => EventTime::MAX_RECORD.0,
+            Field::Number(number) if number.is_decimal() => {
+                return self.number(field, i128::from(value) * i128::from(VALUE_SCALE));
+            }
+            Field::Number(number) => number.range().1,
             _ => return,
         };
-        if value < 0 {
-            return self.wrong(|| Rejection::new(Reason::Negative, format!("{field} is {value}")));
+        if (0..=max).contains(&value) {
+            return self.set(field, value);
         }
-        if value > i128::from(max) {
-            return self
-                .wrong(|| Rejection::new(Reason::OutOfRange, format!("{field} must be from 0 to {max}, not {value}")));
-        }
-        self.set(field, value as i64);
+        self.wrong(|| match value {
+            ..0 => Rejection::new(Reason::Negative, format!("{field} is {value}")),
+            _ => Rejection::new(Reason::OutOfRange, format!("{field} must be from 0 to {max}, not {value}")),
+        });
     }
 
     #[inline]

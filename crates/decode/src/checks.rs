@@ -53,6 +53,6 @@ impl Tally {
 
 /// Whether a label may be so long.
 #[inline]
-pub fn text_holds(field: TextField, text: &str) -> bool {
-    text.len() <= LABEL_BYTES_MAX && !(text.is_empty() && matches!(field, TextField::Service | TextField::Metric))
+pub fn text_holds(field: TextField, text_bytes: usize) -> bool {
+    text_bytes <= LABEL_BYTES_MAX && !(text_bytes == 0 && matches!(field, TextField::Service | TextField::Metric))
 }

@@ -18,6 +18,11 @@ pub fn millionths(text: &str) -> Option<i64> {
     (magnitude <= streamgauge_events::event::VALUE_MILLIONTHS_MAX).then_some(value)
 }
 
+/// Digits alone: no sign, which the standard parser would take.
+pub fn whole_number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 /// A decimal above 0 and up to 1, with at most nine places.
 pub fn share(text: &str) -> Option<Share> {
     let (whole, places) = text.split_once('.').unwrap_or((text, ""));

@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for Lookup<'_, 'de> {
 }
 
 /// Entries of an Avro map of strings. Ends at the first oddity, which checked bytes don't have.
-fn avro_entries<'a>(blocks: &'a [u8]) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn avro_entries(blocks: &[u8]) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = blocks;
     let mut left = 0_u64;
     std::iter::from_fn(move || {

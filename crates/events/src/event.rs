@@ -85,7 +85,20 @@ pub enum NumberField {
 }
 
 impl TextField {
-    pub const COUNT: usize = 11;
+    pub const ALL: [Self; 11] = [
+        Self::Service,
+        Self::EventId,
+        Self::Tenant,
+        Self::Route,
+        Self::Method,
+        Self::Version,
+        Self::Environment,
+        Self::Region,
+        Self::TraceId,
+        Self::Metric,
+        Self::Instance,
+    ];
+    pub const COUNT: usize = Self::ALL.len();
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -283,13 +296,16 @@ impl fmt::Display for Kind {
 }
 
 /// One event, borrowed from the bytes of its record where escapes allow. Fields that were not asked for are absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Event<'a> {
     /// When it happened, by the clock of the service. Microseconds since the Unix epoch.
     pub ts: EventTime,
     /// Whether the service itself calls the request successful; `false` also stands for a transport error.
     pub ok: Option<bool>,
-    texts: [Option<Cow<'a, str>>; TextField::COUNT],
+    /// Those that stand in the record as they are. Without anything to drop, so that making and leaving an event is cheap.
+    texts: [Option<&'a str>; TextField::COUNT],
+    /// Those that had escapes, or were made. A field is here or there.
+    owned: Vec<(TextField, String)>,
     numbers: [Option<i64>; NumberField::COUNT],
     pub attributes: Attributes<'a>,
 }
@@ -308,7 +324,8 @@ impl<'a> Event<'a> {
         Self {
             ts: EventTime::BEFORE_ALL,
             ok: None,
-            texts: [const { None }; TextField::COUNT],
+            texts: [None; TextField::COUNT],
+            owned: Vec::new(),
             numbers: [None; NumberField::COUNT],
             attributes: Attributes::None,
         }
@@ -316,17 +333,46 @@ impl<'a> Event<'a> {
 
     #[inline]
     pub fn text(&self, field: TextField) -> Option<&str> {
-        self.texts[field as usize].as_deref()
+        match self.texts[field as usize] {
+            None if !self.owned.is_empty() => self.owned_text(field),
+            text => text,
+        }
     }
 
-    #[inline]
+    #[cold]
+    fn owned_text(&self, field: TextField) -> Option<&str> {
+        self.owned.iter().find(|(of, _)| *of == field).map(|(_, text)| text.as_str())
+    }
+
+    #[inline(always)]
     pub fn set_text(&mut self, field: TextField, text: Cow<'a, str>) {
-        self.texts[field as usize] = Some(text);
+        match text {
+            Cow::Borrowed(text) if self.owned.is_empty() => self.texts[field as usize] = Some(text),
+            text => self.set_any_text(field, text),
+        }
+    }
+
+    #[cold]
+    fn set_any_text(&mut self, field: TextField, text: Cow<'a, str>) {
+        self.remove_text(field);
+        match text {
+            Cow::Borrowed(text) => self.texts[field as usize] = Some(text),
+            Cow::Owned(text) => self.owned.push((field, text)),
+        }
+    }
+
+    fn remove_text(&mut self, field: TextField) {
+        self.texts[field as usize] = None;
+        self.owned.retain(|(of, _)| *of != field);
     }
 
     /// The texts by [`TextField`].
     pub fn into_texts(self) -> [Option<Cow<'a, str>>; TextField::COUNT] {
-        self.texts
+        let mut texts = self.texts.map(|text| text.map(Cow::Borrowed));
+        for (field, text) in self.owned {
+            texts[field as usize] = Some(Cow::Owned(text));
+        }
+        texts
     }
 
     /// In the unit in which the field is kept: `value` in millionths.
@@ -378,7 +424,7 @@ impl<'a> Event<'a> {
         for field in kind.fields().iter().filter(|field| !kept.contains(**field)) {
             match *field {
                 Field::Ts => {}
-                Field::Text(text) => self.texts[text as usize] = None,
+                Field::Text(text) => self.remove_text(text),
                 Field::Number(number) => self.numbers[number as usize] = None,
                 Field::Ok => self.ok = None,
                 Field::Attributes => self.attributes = Attributes::None,
@@ -458,6 +504,22 @@ impl<'a> Event<'a> {
         serde_json::to_vec(&Written { event: self, kind }).expect("texts and integers always have a JSON form")
     }
 }
+
+impl Default for Event<'_> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+/// Whether a text is borrowed makes no difference.
+impl PartialEq for Event<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.ts, self.ok, self.numbers, self.attributes) == (other.ts, other.ok, other.numbers, other.attributes)
+            && TextField::ALL.iter().all(|field| self.text(*field) == other.text(*field))
+    }
+}
+
+impl Eq for Event<'_> {}
 
 struct Written<'e> {
     event: &'e Event<'e>,

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Kind;
+
 /// One topic: who writes it, who reads it, and how it must be set up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,8 +80,10 @@ pub const SLI_WINDOWS: &str = "sli.windows";
 pub const SLI_STATE: &str = "sli.state";
 pub const DEAD_LETTERS: &str = "dead-letters";
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("schemas/topics/requests.yaml", include_str!("../../../schemas/topics/requests.yaml")),
+    ("schemas/topics/scores.yaml", include_str!("../../../schemas/topics/scores.yaml")),
+    ("schemas/topics/resources.yaml", include_str!("../../../schemas/topics/resources.yaml")),
     ("schemas/topics/sli.windows.yaml", include_str!("../../../schemas/topics/sli.windows.yaml")),
     ("schemas/topics/sli.state.yaml", include_str!("../../../schemas/topics/sli.state.yaml")),
     ("schemas/topics/dead-letters.yaml", include_str!("../../../schemas/topics/dead-letters.yaml")),
@@ -97,6 +101,15 @@ pub fn table() -> &'static [Topic] {
             })
             .collect()
     })
+}
+
+/// The topic that holds events of a kind.
+pub const fn of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Request => REQUESTS,
+        Kind::Score => SCORES,
+        Kind::Resource => RESOURCES,
+    }
 }
 
 /// The table's entry of that name.

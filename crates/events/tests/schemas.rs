@@ -8,8 +8,9 @@ use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avro;
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::Value as Json;
+use streamgauge_events::event::{Field, NumberField};
 use streamgauge_events::topics::{self, Topic};
-use streamgauge_events::{EventTime, Request};
+use streamgauge_events::{Event, EventTime, Kind, Request};
 
 const SCHEMAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas");
 
@@ -83,7 +84,7 @@ fn the_avro_schema_has_the_fields_of_a_request() {
     };
     let json: Json = serde_json::from_slice(&every_field.to_json()).expect("a request is JSON");
     let mut expected: BTreeSet<String> = json.as_object().expect("a request is an object").keys().cloned().collect();
-    // Known to the decoder, which checks its type, and skipped.
+    // Kept as it stands in the record.
     expected.insert("attributes".to_owned());
     let found: BTreeSet<String> = fields_of(&request_schema()).into_iter().map(|(name, _)| name).collect();
     assert_eq!(found, expected, "fields of schemas/request-v1.avsc (left) and of a request (right)");
@@ -150,4 +151,70 @@ fn every_rejected_example_is_rejected_or_out_of_time() {
     }
     let expected = ["duplicate_field", "missing_field", "negative", "out_of_range", "undecodable", "wrong_type"];
     assert_eq!(reasons.into_iter().collect::<Vec<_>>(), expected, "one example for each reason of the decoder");
+}
+
+#[test]
+fn every_kind_has_an_avro_schema_of_its_fields() {
+    for kind in Kind::ALL {
+        let file = format!("{kind}-v1.avsc");
+        let schema = Schema::parse_str(&read(&file)).unwrap_or_else(|error| panic!("schemas/{file}: {error}"));
+        let found = fields_of(&schema);
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        let expected: Vec<&str> = kind.fields().iter().map(|field| field.name()).collect();
+        assert_eq!(names, expected, "fields of schemas/{file} (left) and of the kind (right)");
+        for (field, (name, schema)) in kind.fields().iter().zip(&found) {
+            let (optional, plain) = match schema {
+                Schema::Union(union) => (true, &union.variants()[1]),
+                plain => (false, plain),
+            };
+            assert_eq!(optional, !kind.required().contains(field), "{name} in schemas/{file} is optional");
+            let fits = match *field {
+                Field::Ts => matches!(plain, Schema::TimestampMicros),
+                Field::Text(_) => matches!(plain, Schema::String),
+                Field::Number(NumberField::Status) => matches!(plain, Schema::Int),
+                Field::Number(number) if number.is_decimal() => {
+                    matches!(plain, Schema::Decimal(decimal) if decimal.scale == 6)
+                        || matches!(plain, Schema::Ref { .. })
+                }
+                Field::Number(_) => matches!(plain, Schema::Long),
+                Field::Ok => matches!(plain, Schema::Boolean),
+                Field::Attributes => matches!(plain, Schema::Map(_)),
+            };
+            assert!(fits, "{name} in schemas/{file} is {plain:?}");
+        }
+    }
+}
+
+#[test]
+fn every_example_of_every_kind_is_read_and_written_again() {
+    for kind in Kind::ALL {
+        let file = format!("{kind}.example.jsonl");
+        let mut seen = BTreeSet::new();
+        for (index, line) in read(&file).lines().enumerate() {
+            let at = format!("schemas/{file}:{}", index + 1);
+            let event = Event::from_json(kind, line.as_bytes()).unwrap_or_else(|rejection| panic!("{at}: {rejection}"));
+            let written = event.to_json(kind);
+            assert_eq!(Event::from_json(kind, &written), Ok(event.clone()), "{at}: writing and reading again");
+            seen.extend(kind.fields().iter().filter(|field| event.has(**field)).map(|field| field.name()));
+        }
+        let missing: Vec<&str> =
+            kind.fields().iter().map(|field| field.name()).filter(|name| !seen.contains(name)).collect();
+        assert!(missing.is_empty(), "no example in schemas/{file} shows {missing:?}");
+    }
+}
+
+#[test]
+fn every_rejected_example_of_scores_and_resources_is_rejected() {
+    for kind in [Kind::Score, Kind::Resource] {
+        let file = format!("{kind}.rejected.example.jsonl");
+        let mut reasons = BTreeSet::new();
+        for (index, line) in read(&file).lines().enumerate() {
+            match Event::from_json(kind, line.as_bytes()) {
+                Err(rejection) => drop(reasons.insert(rejection.reason.as_str())),
+                Ok(event) => panic!("schemas/{file}:{}: nothing is wrong with {event:?}", index + 1),
+            }
+        }
+        let expected = ["duplicate_field", "missing_field", "negative", "out_of_range", "undecodable", "wrong_type"];
+        assert_eq!(reasons.into_iter().collect::<Vec<_>>(), expected, "schemas/{file}: one for each reason");
+    }
 }

@@ -31,7 +31,7 @@ const REPLICATION_MAX: usize = 3;
 const PROPAGATION: Duration = Duration::from_secs(15);
 /// Topics whose keys nothing relies on. All others find a key in the partition that it hashes to, so they can't grow
 /// once they hold records.
-const UNKEYED: [&str; 1] = [topics::REQUESTS];
+const UNKEYED: [&str; 3] = [topics::REQUESTS, topics::SCORES, topics::RESOURCES];
 
 /// One way in which the cluster differs from the table.
 #[derive(Clone, Debug, PartialEq, Eq)]

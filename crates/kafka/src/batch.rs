@@ -196,8 +196,17 @@ impl Batch<'_> {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Fetched<'_>> {
-        // SAFETY: every pointer is a live message until this batch is dropped, and what is read from it borrows the batch.
-        self.messages.iter().map(|message| unsafe { fetched(&**message) })
+        // Batches hold long runs of one topic, whose name is asked for once.
+        let (mut rkt, mut topic) = (ptr::null_mut(), "");
+        // SAFETY: every pointer is a live message until this batch is dropped, and what is read from it borrows the batch:
+        // so does the name, since the message that it was read from is among them.
+        self.messages.iter().map(move |message| unsafe {
+            let message = &**message;
+            if message.rkt != rkt {
+                (rkt, topic) = (message.rkt, topic_name(message));
+            }
+            fetched(message, topic)
+        })
     }
 }
 
@@ -212,13 +221,18 @@ impl Drop for Batch<'_> {
 
 /// # Safety
 /// `message` must come from librdkafka and stay alive as long as the result.
-unsafe fn fetched(message: &rd_kafka_message_t) -> Fetched<'_> {
-    let topic = if message.rkt.is_null() {
-        ""
-    } else {
-        // SAFETY: a message holds a reference to its topic, whose name is a C string (Kafka allows ASCII only).
-        unsafe { CStr::from_ptr(ffi::rd_kafka_topic_name(message.rkt)) }.to_str().unwrap_or("")
-    };
+unsafe fn topic_name(message: &rd_kafka_message_t) -> &str {
+    if message.rkt.is_null() {
+        return "";
+    }
+    // SAFETY: a message holds a reference to its topic, whose name is a C string (Kafka allows ASCII only).
+    unsafe { CStr::from_ptr(ffi::rd_kafka_topic_name(message.rkt)) }.to_str().unwrap_or("")
+}
+
+/// # Safety
+/// `message` must come from librdkafka and stay alive as long as the result.
+#[inline]
+unsafe fn fetched<'a>(message: &'a rd_kafka_message_t, topic: &'a str) -> Fetched<'a> {
     let rd_kafka_message_t { partition, offset, .. } = *message;
     if message.err != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
         return Fetched::Error { topic, partition, offset, code: message.err.into() };

@@ -95,13 +95,14 @@ pub(crate) struct Handed {
 /// Turns librdkafka's messages into deliveries. `topics` gives each topic its index.
 pub(crate) fn hand_over(batch: &Batch<'_>, topics: &[String], deliver: &mut dyn FnMut(Delivery<'_>)) -> Handed {
     let mut handed = Handed::default();
-    // Batches hold long runs of one topic: most often its name needs one comparison.
+    // Batches hold long runs of one topic, which come with the very same name: most often nothing is compared.
     let mut last = 0;
+    let mut seen: Option<&str> = None;
     for fetched in batch.iter() {
         let (Fetched::Record { topic, .. } | Fetched::Error { topic, .. }) = fetched;
-        if topics.get(last).is_none_or(|name| name != topic) {
+        if !seen.is_some_and(|seen| std::ptr::eq(topic, seen)) {
             match topics.iter().position(|name| name == topic) {
-                Some(index) => last = index,
+                Some(index) => (last, seen) = (index, Some(topic)),
                 None => continue,
             }
         }

@@ -5,6 +5,7 @@ use serde_saphyr::{Location, Spanned};
 use streamgauge_events::{Kind, NumberField};
 
 use crate::check_rows::pattern;
+use crate::check_unpivot::unpivot;
 use crate::convert::ATTRIBUTES;
 use crate::definition::{Definition, Source};
 use crate::invalid::{Invalid, did_you_mean, listed};
@@ -12,6 +13,7 @@ use crate::mapped_event::Draft;
 use crate::mapping::{Format, Mapping, Place};
 use crate::row_json::Node;
 use crate::row_log::GROUPS;
+use crate::unpivot::UnpivotPlan;
 
 /// Collects the places that a mapping asks for while it is checked.
 pub struct Checker<'f> {
@@ -19,6 +21,7 @@ pub struct Checker<'f> {
     pub kind: Kind,
     pub format: Format,
     pub pattern: Option<Regex>,
+    pub unpivot: Option<UnpivotPlan>,
     pub places: Vec<Place>,
 }
 
@@ -56,7 +59,8 @@ impl<'f> Checker<'f> {
             let remedy = "Remove it, or write `format: csv`.";
             return Err(source.invalid_at(csv.referenced, "csv", "settings for CSV", "none, by `format`", remedy));
         }
-        Ok(Self { source, kind, format, pattern, places: Vec::new() })
+        let unpivot = unpivot(source, format, definition)?;
+        Ok(Self { source, kind, format, pattern, unpivot, places: Vec::new() })
     }
 
     pub fn mapping(mut self, definition: &Definition) -> Checked<Mapping> {
@@ -78,10 +82,14 @@ impl<'f> Checker<'f> {
             Some(expand) => Some(self.expand(expand, definition)?),
             None => None,
         };
+        if let Some(unpivot) = &definition.unpivot {
+            self.check_unpivot(definition, unpivot)?;
+        }
         Ok(Mapping {
             file: self.source.file.to_owned(),
             kind: self.kind,
             rows: self.row_plan(definition)?,
+            unpivot: self.unpivot,
             places: self.places,
             template,
             fields,
@@ -149,6 +157,17 @@ impl<'f> Checker<'f> {
                 return Err(self.source.invalid(place, &format!("{path}.from"), "`file_name`", &remedy));
             }
             return Ok((self.slot(Place::FileName), "the name of the file".to_owned()));
+        }
+        match (found, &self.unpivot) {
+            ("cell", _) => {
+                let cell = self.cell(&format!("{path}.cell"), place)?;
+                return Ok((self.slot(cell), format!("cell `{}`", place.value)));
+            }
+            ("group", Some(unpivot)) => {
+                let part = self.part(&format!("{path}.group"), place, unpivot)?;
+                return Ok((self.slot(part), format!("group `{}`", place.value)));
+            }
+            _ => {}
         }
         if found != key {
             let path = format!("{path}.{found}");

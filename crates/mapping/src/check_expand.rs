@@ -61,9 +61,9 @@ impl Checker<'_> {
     }
 
     fn amount(&mut self, path: &'static str, written: &Spanned<AmountDefinition>) -> Checked<Amount> {
-        let AmountDefinition { column, pointer, group, scale } = &written.value;
-        let (slot, place) =
-            self.place(path, written.referenced, [("column", column), ("pointer", pointer), ("group", group)])?;
+        let AmountDefinition { column, pointer, group, cell, scale } = &written.value;
+        let keys = [("column", column), ("pointer", pointer), ("group", group), ("cell", cell)];
+        let (slot, place) = self.place(path, written.referenced, keys)?;
         let scale = match scale {
             None => Decimal::from(1),
             Some(scale) => Decimal::parse(&scale.value).filter(|scale| scale.is_positive()).ok_or_else(|| {

@@ -119,6 +119,7 @@ impl Checker<'_> {
             ("column", &field.column),
             ("pointer", &field.pointer),
             ("group", &field.group),
+            ("cell", &field.cell),
             ("from", &field.from),
             ("constant", &field.constant),
         ];

@@ -5,14 +5,18 @@ use regex_lite::Regex;
 use crate::check::{Checked, Checker};
 use crate::definition::{CsvDefinition, Definition, Source};
 use crate::invalid::listed;
-use crate::mapping::{Format, Place, RowPlan};
+use crate::mapping::{Format, HeaderPlan, Place, RowPlan};
 use crate::row_json::Node;
 use crate::row_log::GROUPS;
+
+/// Each may take as much memory as a row.
+const HEADER_ROWS_MAX: u64 = 16;
 
 impl Checker<'_> {
     pub fn row_plan(&mut self, definition: &Definition) -> Checked<RowPlan> {
         match (self.format, self.pattern.take()) {
             (Format::Csv, _) => self.csv(definition),
+            (Format::Parquet, _) => Ok(RowPlan::Parquet),
             (Format::JsonLines, _) => {
                 let mut root = Node::default();
                 for (slot, pointer) in self.in_row() {
@@ -38,7 +42,7 @@ impl Checker<'_> {
     fn in_row(&self) -> impl Iterator<Item = (usize, &str)> {
         self.places.iter().enumerate().filter_map(|(slot, place)| match place {
             Place::Row(name) => Some((slot, name.as_str())),
-            Place::FileName => None,
+            Place::FileName | Place::Part(_) | Place::Cell(_) => None,
         })
     }
 
@@ -70,7 +74,27 @@ impl Checker<'_> {
             }
         }
         let columns = csv.columns.as_ref().map(|columns| columns.value.clone());
-        Ok(RowPlan::Csv { delimiter, header_rows, columns })
+        Ok(RowPlan::Csv { delimiter, header: self.header(csv, header_rows)?, columns })
+    }
+
+    fn header(&self, csv: &CsvDefinition, rows: u64) -> Checked<HeaderPlan> {
+        let separator = csv.name_separator.as_ref().map_or("|", |separator| &separator.value).to_owned();
+        let Some(name_rows) = &csv.name_rows else {
+            return Ok(HeaderPlan { rows, name_rows: vec![1], separator });
+        };
+        let at = name_rows.referenced;
+        if rows > HEADER_ROWS_MAX {
+            let (found, expected) = (format!("{rows} header rows"), format!("{HEADER_ROWS_MAX} at most"));
+            return Err(self.source.invalid_at(at, "csv.header_rows", &found, &expected, "Is that the right number?"));
+        }
+        let named = &name_rows.value;
+        let rising = named.windows(2).all(|pair| pair[0] < pair[1]);
+        if named.is_empty() || !rising || named.iter().any(|row| !(1..=rows).contains(row)) {
+            let expected = format!("some of the {rows} header rows, from 1, in their order");
+            let remedy = "Write `csv: { header_rows: 3, name_rows: [1, 2, 3] }`, or the rows that spell the names.";
+            return Err(self.source.invalid_at(at, "csv.name_rows", &format!("{named:?}"), &expected, remedy));
+        }
+        Ok(HeaderPlan { rows, name_rows: named.clone(), separator })
     }
 }
 

@@ -187,6 +187,15 @@ impl Reading {
         }
     }
 
+    /// Whether there is nothing, or what stands for nothing.
+    pub fn is_null(&self, values: &[Value<'_>]) -> bool {
+        match &values[self.slot] {
+            Value::Absent => true,
+            Value::NotText(_) => false,
+            Value::Text(text) => self.null_values.iter().any(|null| null == text),
+        }
+    }
+
     fn absent(&self, how: &str) -> Result<Option<&'static str>, String> {
         if self.optional { Ok(None) } else { Err(format!("{} {how}; expected a value in every row", self.place)) }
     }

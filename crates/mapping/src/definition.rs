@@ -23,6 +23,7 @@ pub struct Definition {
     pub format: Spanned<String>,
     pub csv: Option<Spanned<CsvDefinition>>,
     pub pattern: Option<Spanned<String>>,
+    pub unpivot: Option<Spanned<UnpivotDefinition>>,
     pub fields: Spanned<BTreeMap<FieldName, Spanned<FieldDefinition>>>,
     pub expand: Option<Spanned<ExpandDefinition>>,
 }
@@ -57,8 +58,20 @@ impl Ord for FieldName {
 pub struct CsvDefinition {
     pub delimiter: Option<Spanned<String>>,
     pub header_rows: Option<u64>,
+    pub name_rows: Option<Spanned<Vec<u64>>>,
+    pub name_separator: Option<Spanned<String>>,
     pub columns: Option<Spanned<Vec<String>>>,
 }
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnpivotDefinition {
+    pub pattern: Option<Spanned<String>>,
+    pub columns: Option<Spanned<BTreeMap<String, Spanned<ColumnDefinition>>>>,
+}
+
+/// Parts by their names, and `scale`.
+pub type ColumnDefinition = BTreeMap<String, Spanned<String>>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +79,7 @@ pub struct FieldDefinition {
     pub column: Option<Spanned<String>>,
     pub pointer: Option<Spanned<String>>,
     pub group: Option<Spanned<String>>,
+    pub cell: Option<Spanned<String>>,
     pub from: Option<Spanned<String>>,
     pub constant: Option<Spanned<String>>,
     pub extract: Option<Spanned<String>>,
@@ -95,6 +109,7 @@ pub struct AmountDefinition {
     pub column: Option<Spanned<String>>,
     pub pointer: Option<Spanned<String>>,
     pub group: Option<Spanned<String>>,
+    pub cell: Option<Spanned<String>>,
     pub scale: Option<Spanned<String>>,
 }
 

@@ -74,11 +74,20 @@ pub struct Expansion {
 }
 
 impl ExpandPlan {
+    pub fn amounts(&self) -> impl Iterator<Item = &Amount> {
+        let good = self.good.as_ref().map(|good| match good {
+            Good::Count(amount) | Good::Ratio(amount) => amount,
+        });
+        std::iter::once(&self.requests).chain(good)
+    }
+
     /// `template` carries the row's own `ts`.
     pub fn expand(&self, template: MappedEvent, values: &[Value<'_>]) -> Result<Expansion, String> {
         let requests = self.requests.count(values)?;
         let good = match &self.good {
             None => None,
+            // Of no requests no share can be told, and none is asked for.
+            Some(Good::Ratio(_)) if requests == 0 => None,
             Some(Good::Count(amount)) => Some(amount.count(values)?),
             Some(Good::Ratio(amount)) => {
                 let good = Decimal::from(requests).times(amount.read(values)?).and_then(|good| good.rounded(0));

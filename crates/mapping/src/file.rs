@@ -1,55 +1,57 @@
 //! A file, read row by row into events. The loop that a user of this crate drives.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
 use streamgauge_events::{EventTime, Reason, Rejection};
 
+use crate::columns::{Binding, bind, header};
 use crate::convert::{Target, head};
+use crate::decimal::Scale;
 use crate::expand::Expansion;
 use crate::extract::{Extractor, Value};
-use crate::invalid::{MappingError, closest, listed};
+use crate::invalid::MappingError;
 use crate::mapped_event::MappedEvent;
-use crate::mapping::{Mapping, Place, RowPlan};
-use crate::row_csv;
+use crate::mapping::{Format, Mapping, Place, RowPlan};
+use crate::row_parquet::ParquetRows;
 use crate::rows::{Fault, ROW_BYTES_MAX, Row, RowReader, Splitting};
+use crate::unpack::unpacked;
 
 /// More events of one row are taken for a mistake in `scale`: a service with a hundred thousand requests a second
 /// fills a minute with six million.
 pub const EXPANSION_EVENTS_MAX: u64 = 10_000_000;
 
-/// RFC 1952.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const INPUT_BUFFER_BYTES: usize = 64 * 1024;
-
 /// One event of a row, or the reason why the row gave none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappedRecord {
-    /// The line of the (unpacked) file that the row starts in, from 1.
+    /// The line of the (unpacked) file that the row starts in, or the row of a table, from 1.
     pub line: u64,
-    /// The row without its line end; of an over-long row the first `ROW_BYTES_MAX` bytes.
+    /// The row without its line end; of a table what it says in the columns that are read, as JSON; of an over-long row the first `ROW_BYTES_MAX` bytes.
     pub raw: Arc<[u8]>,
     pub event: Result<MappedEvent, Rejection>,
 }
 
-/// What became of the rows so far: `rows = rejected + empty + rows that gave events`.
+/// What became of the rows so far: `records = rejected + empty + records that gave events`. Without `unpivot` a row is a
+/// record; with it, a row whose fields can't be told apart is one rejected record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Rows behind the header that are not blank.
     pub rows: u64,
+    /// What the rows fall into.
+    pub records: u64,
     /// Blank lines, skipped.
     pub blank: u64,
     pub rejected: u64,
-    /// Rows that stand for zero requests.
+    /// Records that stand for zero requests, or whose cells are all without a value.
     pub empty: u64,
     pub events: u64,
 }
 
-/// The events of one file, in the order of its rows. Holds one row at a time.
+/// The events of one file, in the order of its rows. Holds one row at a time, and what it falls into.
 ///
 /// An `Err` is the end: the file can't be read on. A bad row is a record with a rejection instead.
 pub struct MappedFile<'m> {
@@ -57,15 +59,25 @@ pub struct MappedFile<'m> {
     name: String,
     /// Without its directory, for `from: file_name`.
     file_name: String,
-    rows: RowReader,
-    extractor: Extractor<'m>,
-    /// A row that stands for several events, while they are delivered.
-    expanding: Option<(u64, Arc<[u8]>, Expansion)>,
+    source: Source<'m>,
+    binding: Binding,
+    /// The row whose events are delivered: its line and its bytes.
+    row: (u64, Arc<[u8]>),
+    /// What became of its records. No more than the file has columns.
+    records: VecDeque<Result<Mapped, String>>,
+    /// A record that stands for several events, while they are delivered.
+    expanding: Option<Expansion>,
     last_time: Option<(String, EventTime)>,
     counts: Counts,
     bytes_read: Arc<AtomicU64>,
     bytes_total: Option<u64>,
     ended: bool,
+}
+
+/// Where rows come from.
+enum Source<'m> {
+    Text { rows: RowReader, extractor: Extractor<'m> },
+    Parquet(Box<ParquetRows>),
 }
 
 impl<'m> MappedFile<'m> {
@@ -76,6 +88,13 @@ impl<'m> MappedFile<'m> {
         let file = File::open(path).map_err(not_readable)?;
         let metadata = file.metadata().map_err(not_readable)?;
         let bytes_total = metadata.is_file().then_some(metadata.len());
+        if mapping.format() == Format::Parquet {
+            let mut rows = ParquetRows::open(file).map_err(not_readable)?;
+            let mut binding = bind(&name, mapping, &rows.columns())?;
+            rows.want(&std::mem::take(&mut binding.slots));
+            let source = Source::Parquet(Box::new(rows));
+            return Ok(Self::of(&name, source, binding, mapping, Arc::default(), bytes_total));
+        }
         Self::new(&name, file, bytes_total, mapping)
     }
 
@@ -94,6 +113,11 @@ impl<'m> MappedFile<'m> {
         bytes_total: Option<u64>,
         mapping: &'m Mapping,
     ) -> Result<Self, MappingError> {
+        if mapping.format() == Format::Parquet {
+            // Its table of contents stands at its end.
+            let cause = io::Error::other("Parquet is read from a file that lies on disk, not from a pipe");
+            return Err(MappingError::NotReadable { file: name.to_owned(), cause });
+        }
         let bytes_read = Arc::new(AtomicU64::new(0));
         let input = Counting { input, bytes_read: Arc::clone(&bytes_read) };
         let unpacked = unpacked(input).map_err(|cause| MappingError::NotReadable { file: name.to_owned(), cause })?;
@@ -102,20 +126,34 @@ impl<'m> MappedFile<'m> {
             _ => Splitting::Lines,
         };
         let mut rows = RowReader::new(unpacked, splitting);
-        let extractor = extractor(name, mapping, &mut rows)?;
-        Ok(Self {
+        let (extractor, binding) = extractor(name, mapping, &mut rows)?;
+        let source = Source::Text { rows, extractor };
+        Ok(Self::of(name, source, binding, mapping, bytes_read, bytes_total))
+    }
+
+    fn of(
+        name: &str,
+        source: Source<'m>,
+        binding: Binding,
+        mapping: &'m Mapping,
+        bytes_read: Arc<AtomicU64>,
+        bytes_total: Option<u64>,
+    ) -> Self {
+        Self {
             mapping,
             name: name.to_owned(),
             file_name: Path::new(name).file_name().map_or_else(|| name.into(), |file| file.to_string_lossy()).into(),
-            rows,
-            extractor,
+            source,
+            binding,
+            row: (0, Arc::default()),
+            records: VecDeque::new(),
             expanding: None,
             last_time: None,
             counts: Counts::default(),
             bytes_read,
             bytes_total,
             ended: false,
-        })
+        }
     }
 
     /// Of the file as it lies on disk, packed or not. Runs ahead of the rows by the size of the buffers.
@@ -132,50 +170,74 @@ impl<'m> MappedFile<'m> {
         self.counts
     }
 
-    /// The next event of a row that is being expanded.
-    fn next_of_row(&mut self) -> Option<MappedRecord> {
-        let (line, raw, expansion) = self.expanding.as_mut()?;
-        match expansion.next() {
-            Some(event) => {
+    /// The next event of the row that was read last, or why a record of it gave none.
+    fn next_of_row(&mut self) -> Option<Result<MappedEvent, Rejection>> {
+        loop {
+            if let Some(event) = self.expanding.as_mut().and_then(Expansion::next) {
                 self.counts.events += 1;
-                Some(MappedRecord { line: *line, raw: Arc::clone(raw), event: Ok(event) })
+                return Some(Ok(event));
             }
-            None => {
-                self.expanding = None;
-                None
+            self.expanding = None;
+            match self.records.pop_front()? {
+                Ok(Mapped::One(event)) => {
+                    self.counts.events += 1;
+                    return Some(Ok(event));
+                }
+                Ok(Mapped::Many(expansion)) => {
+                    self.counts.empty += u64::from(expansion.is_empty());
+                    self.expanding = Some(expansion);
+                }
+                Ok(Mapped::Nothing) => self.counts.empty += 1,
+                Err(sentence) => {
+                    self.counts.rejected += 1;
+                    return Some(Err(Rejection::new(Reason::Unmapped, sentence)));
+                }
             }
         }
     }
 
-    /// Reads one row. `None` where there is nothing to deliver: it was blank, or it is to be expanded.
-    fn read_row(&mut self) -> io::Result<Option<MappedRecord>> {
-        let Some(row) = self.rows.next()? else {
-            self.ended = true;
-            return Ok(None);
-        };
-        if row.fault.is_none() && row.bytes.trim_ascii().is_empty() {
-            self.counts.blank += 1;
-            return Ok(None);
+    fn read_row(&mut self) -> io::Result<()> {
+        let rules = Rules { mapping: self.mapping, binding: &self.binding, file_name: &self.file_name };
+        match &mut self.source {
+            Source::Text { rows, extractor } => {
+                let Some(row) = rows.next()? else {
+                    self.ended = true;
+                    return Ok(());
+                };
+                if row.fault.is_none() && row.bytes.trim_ascii().is_empty() {
+                    self.counts.blank += 1;
+                    return Ok(());
+                }
+                self.row = (row.line, row.bytes.into());
+                match rules.values(extractor, &row) {
+                    Ok(values) => rules.map(values, &mut self.last_time, &mut self.records),
+                    Err(sentence) => self.records.push_back(Err(sentence)),
+                }
+            }
+            Source::Parquet(rows) => {
+                let mut values = vec![Value::Absent; self.binding.width];
+                if !rows.next(&mut values)? {
+                    self.ended = true;
+                    return Ok(());
+                }
+                let (read, total) = rows.progress();
+                self.row = (read, rows.shown(&values).into());
+                let share = u128::from(self.bytes_total.unwrap_or(0)) * u128::from(read) / u128::from(total.max(1));
+                self.bytes_read.store(share as u64, Ordering::Relaxed);
+                rules.map(values, &mut self.last_time, &mut self.records);
+            }
         }
         self.counts.rows += 1;
-        let line = row.line;
-        let raw: Arc<[u8]> = row.bytes.into();
-        let event = match map_row(self.mapping, &self.extractor, &self.file_name, &row, &mut self.last_time) {
-            Ok(Mapped::One(event)) => {
-                self.counts.events += 1;
-                Ok(event)
-            }
-            Ok(Mapped::Many(expansion)) => {
-                self.counts.empty += u64::from(expansion.is_empty());
-                self.expanding = Some((line, raw, expansion));
-                return Ok(None);
-            }
-            Err(sentence) => {
-                self.counts.rejected += 1;
-                Err(Rejection::new(Reason::Unmapped, sentence))
-            }
-        };
-        Ok(Some(MappedRecord { line, raw, event }))
+        self.counts.records += self.records.len() as u64;
+        Ok(())
+    }
+
+    /// How many lines, or rows of a table, have been read.
+    fn lines(&self) -> u64 {
+        match &self.source {
+            Source::Text { rows, .. } => rows.lines(),
+            Source::Parquet(rows) => rows.progress().0,
+        }
     }
 }
 
@@ -184,20 +246,16 @@ impl Iterator for MappedFile<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(record) = self.next_of_row() {
-                return Some(Ok(record));
+            if let Some(event) = self.next_of_row() {
+                return Some(Ok(MappedRecord { line: self.row.0, raw: Arc::clone(&self.row.1), event }));
             }
             if self.ended {
                 return None;
             }
-            match self.read_row() {
-                Ok(Some(record)) => return Some(Ok(record)),
-                Ok(None) => {}
-                Err(cause) => {
-                    self.ended = true;
-                    let (file, line) = (self.name.clone(), self.rows.lines());
-                    return Some(Err(MappingError::Broken { file, line, cause }));
-                }
+            if let Err(cause) = self.read_row() {
+                self.ended = true;
+                let (file, line) = (self.name.clone(), self.lines());
+                return Some(Err(MappingError::Broken { file, line, cause }));
             }
         }
     }
@@ -206,150 +264,135 @@ impl Iterator for MappedFile<'_> {
 enum Mapped {
     One(MappedEvent),
     Many(Expansion),
+    /// A record of a wide row that says nothing.
+    Nothing,
 }
 
-/// The error is the sentence of the row's rejection.
-fn map_row(
-    mapping: &Mapping,
-    extractor: &Extractor<'_>,
-    file_name: &str,
-    row: &Row<'_>,
-    last_time: &mut Option<(String, EventTime)>,
-) -> Result<Mapped, String> {
-    match row.fault {
-        Some(Fault::TooLong) => return Err(format!("the row is longer than {ROW_BYTES_MAX} bytes")),
-        Some(Fault::OpenQuote) => {
-            return Err(format!(
-                "a quote that this line opens is not closed, or not where a row of the file would end, within \
-                 {ROW_BYTES_MAX} bytes; expected a closing quote"
-            ));
-        }
-        None => {}
-    }
-    let mut values = vec![Value::Absent; mapping.places.len()];
-    extractor.extract(row.bytes, &mut values)?;
-    for (value, place) in values.iter_mut().zip(&mapping.places) {
-        if *place == Place::FileName {
-            *value = Value::Text(file_name.into());
-        }
-    }
-    let event = event(mapping, &values, last_time)?;
-    match &mapping.expand {
-        None => Ok(Mapped::One(event)),
-        Some(expand) => expand.expand(event, &values).map(Mapped::Many),
-    }
+/// What the rows of one file are read by.
+#[derive(Clone, Copy)]
+struct Rules<'f> {
+    mapping: &'f Mapping,
+    binding: &'f Binding,
+    file_name: &'f str,
 }
 
-fn event(
-    mapping: &Mapping,
-    values: &[Value<'_>],
-    last_time: &mut Option<(String, EventTime)>,
-) -> Result<MappedEvent, String> {
-    let mut draft = mapping.template.clone();
-    for (target, reading) in &mapping.fields {
-        let about = |problem: String| format!("{}: {problem}", target.name());
-        let Some(text) = reading.text(values).map_err(about)? else { continue };
-        // Neighbouring rows often share their second, and reading a time is the dearest part of a row.
-        if let (Target::Ts(_), Some((last, ts))) = (target, &*last_time)
-            && last == text
-        {
-            draft.event.ts = *ts;
-            continue;
+impl<'f> Rules<'f> {
+    /// The values of a row, by slot. The error is the sentence of the row's rejection.
+    fn values(&self, extractor: &Extractor<'_>, row: &Row<'f>) -> Result<Vec<Value<'f>>, String> {
+        match row.fault {
+            Some(Fault::TooLong) => return Err(format!("the row is longer than {ROW_BYTES_MAX} bytes")),
+            Some(Fault::OpenQuote) => {
+                return Err(format!(
+                    "a quote that this line opens is not closed, or not where a row of the file would end, within \
+                     {ROW_BYTES_MAX} bytes; expected a closing quote"
+                ));
+            }
+            None => {}
         }
-        target
-            .set(&mut draft, text)
-            .map_err(|problem| about(format!("{} is `{}`, which {problem}", reading.place, head(text))))?;
-        if let Target::Ts(_) = target {
-            let (last, ts) = last_time.get_or_insert_with(|| (String::new(), EventTime(0)));
-            text.clone_into(last);
-            *ts = draft.event.ts;
+        let mut values = vec![Value::Absent; self.binding.width];
+        extractor.extract(row.bytes, &mut values)?;
+        Ok(values)
+    }
+
+    /// What each record of the row becomes.
+    fn map(
+        &self,
+        mut values: Vec<Value<'f>>,
+        last_time: &mut Option<(String, EventTime)>,
+        into: &mut VecDeque<Result<Mapped, String>>,
+    ) {
+        for (value, place) in values.iter_mut().zip(&self.mapping.places) {
+            if *place == Place::FileName {
+                *value = Value::Text(self.file_name.into());
+            }
+        }
+        if self.mapping.unpivot.is_none() {
+            into.push_back(self.record(&values, None, last_time));
+            return;
+        }
+        for record in &self.binding.records {
+            for (slot, text) in &record.parts {
+                values[*slot] = Value::Text(text.as_str().into());
+            }
+            for (slot, from) in &record.cells {
+                values[*slot] = from.map_or(Value::Absent, |from| values[from].clone());
+            }
+            into.push_back(if self.mapping.is_without_cells(&values) {
+                Ok(Mapped::Nothing)
+            } else {
+                let mapped = self.record(&values, record.scale, last_time);
+                mapped.map_err(|sentence| format!("{}: {sentence}", record.label))
+            });
         }
     }
-    draft.finish().map_err(|rejection| rejection.message)
+
+    fn record(
+        &self,
+        values: &[Value<'_>],
+        scale: Option<Scale>,
+        last_time: &mut Option<(String, EventTime)>,
+    ) -> Result<Mapped, String> {
+        let event = self.event(values, scale, last_time)?;
+        match &self.mapping.expand {
+            None => Ok(Mapped::One(event)),
+            Some(expand) => expand.expand(event, values).map(Mapped::Many),
+        }
+    }
+
+    /// `scale` is that of the record's column, where it has one.
+    fn event(
+        &self,
+        values: &[Value<'_>],
+        scale: Option<Scale>,
+        last_time: &mut Option<(String, EventTime)>,
+    ) -> Result<MappedEvent, String> {
+        let mut draft = self.mapping.template.clone();
+        for (target, reading) in &self.mapping.fields {
+            let about = |problem: String| format!("{}: {problem}", target.name());
+            let Some(text) = reading.text(values).map_err(about)? else { continue };
+            // Neighbouring rows often share their second, and reading a time is the dearest part of a row.
+            if let (Target::Ts(_), Some((last, ts))) = (target, &*last_time)
+                && last == text
+            {
+                draft.event.ts = *ts;
+                continue;
+            }
+            let set = match (target, scale) {
+                (Target::Value(_), Some(scale)) => Target::Value(scale).set(&mut draft, text),
+                _ => target.set(&mut draft, text),
+            };
+            set.map_err(|problem| about(format!("{} is `{}`, which {problem}", reading.place, head(text))))?;
+            if let Target::Ts(_) = target {
+                let (last, ts) = last_time.get_or_insert_with(|| (String::new(), EventTime(0)));
+                text.clone_into(last);
+                *ts = draft.event.ts;
+            }
+        }
+        draft.finish().map_err(|rejection| rejection.message)
+    }
 }
 
 /// Fits the mapping to the file: for CSV this reads the header.
-fn extractor<'m>(name: &str, mapping: &'m Mapping, rows: &mut RowReader) -> Result<Extractor<'m>, MappingError> {
+fn extractor<'m>(
+    name: &str,
+    mapping: &'m Mapping,
+    rows: &mut RowReader,
+) -> Result<(Extractor<'m>, Binding), MappingError> {
+    let binding = Binding { width: mapping.places.len(), ..Binding::default() };
     match &mapping.rows {
-        RowPlan::JsonLines(root) => Ok(Extractor::Json(root)),
-        RowPlan::Combined { parts } => Ok(Extractor::Combined(parts)),
-        RowPlan::Lines { pattern, groups } => Ok(Extractor::Lines { pattern, groups }),
-        RowPlan::Csv { delimiter, header_rows, columns } => {
-            let first = header(name, rows, *header_rows, *delimiter)?;
+        RowPlan::JsonLines(root) => Ok((Extractor::Json(root), binding)),
+        RowPlan::Combined { parts } => Ok((Extractor::Combined(parts), binding)),
+        RowPlan::Lines { pattern, groups } => Ok((Extractor::Lines { pattern, groups }, binding)),
+        RowPlan::Parquet => unreachable!("columns are no text: a file of Parquet is opened in another way"),
+        RowPlan::Csv { delimiter, header: plan, columns } => {
+            let first = header(name, rows, plan, *delimiter)?;
             let columns = columns.as_ref().unwrap_or(&first);
             rows.expect_fields(columns.len());
-            Ok(Extractor::Csv { delimiter: *delimiter, slots: slots(name, mapping, columns)? })
+            let mut binding = bind(name, mapping, columns)?;
+            let slots = std::mem::take(&mut binding.slots);
+            Ok((Extractor::Csv { delimiter: *delimiter, slots }, binding))
         }
     }
-}
-
-/// The names in the first of the header rows. A file without any row has no names, and no rows that would need them.
-fn header(name: &str, rows: &mut RowReader, header_rows: u64, delimiter: u8) -> Result<Vec<String>, MappingError> {
-    let mut names = Vec::new();
-    for index in 0..header_rows {
-        let row = rows.next().map_err(|cause| MappingError::Broken { file: name.to_owned(), line: index, cause })?;
-        let Some(row) = row else { break };
-        if row.fault.is_some() {
-            return Err(MappingError::Header {
-                file: name.to_owned(),
-                line: row.line,
-                problem: format!("the header row is longer than {ROW_BYTES_MAX} bytes or has an open quote"),
-                header: head(&String::from_utf8_lossy(row.bytes)).into_owned(),
-                remedy: "Is this a CSV file?".to_owned(),
-            });
-        }
-        if index == 0 {
-            row_csv::fields(row.bytes, delimiter, |_, field| names.push(String::from_utf8_lossy(&field).into_owned()));
-        }
-    }
-    Ok(names)
-}
-
-/// For each column of the file the slot that it fills.
-fn slots(name: &str, mapping: &Mapping, columns: &[String]) -> Result<Vec<Option<usize>>, MappingError> {
-    let mut slots = vec![None; columns.len()];
-    for (slot, place) in mapping.places.iter().enumerate() {
-        let Place::Row(place) = place else { continue };
-        let mut found = columns.iter().enumerate().filter(|(_, column)| *column == place).map(|(index, _)| index);
-        let problem = |what: &str, remedy: String| MappingError::Header {
-            file: name.to_owned(),
-            line: 1,
-            problem: format!("{what} column `{place}`, which {} asks for", mapping.file),
-            header: listed(columns.iter().map(String::as_str)),
-            remedy,
-        };
-        match (found.next(), found.next()) {
-            (Some(index), None) => slots[index] = Some(slot),
-            (Some(_), Some(_)) => {
-                let remedy = "Name all columns with `csv: { columns: [...] }` to tell them apart.".to_owned();
-                return Err(problem("more than one", remedy));
-            }
-            (None, _) if columns.is_empty() => break,
-            (None, _) => {
-                let remedy = match closest(place, columns.iter().map(String::as_str)) {
-                    Some(meant) => format!("Did you mean `{meant}`?"),
-                    None => "Is the delimiter right, and does the file have a header row?".to_owned(),
-                };
-                return Err(problem("no", remedy));
-            }
-        }
-    }
-    Ok(slots)
-}
-
-/// The input itself, or what is packed in it.
-fn unpacked(input: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut input = BufReader::with_capacity(INPUT_BUFFER_BYTES, input);
-    // One byte from a pipe is not enough to tell: ask until there are two, or the end.
-    let mut first = Vec::new();
-    input.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut first)?;
-    let is_gzip = first == GZIP_MAGIC;
-    let whole = io::Cursor::new(first).chain(input);
-    Ok(if is_gzip {
-        Box::new(BufReader::with_capacity(INPUT_BUFFER_BYTES, MultiGzDecoder::new(whole)))
-    } else {
-        Box::new(whole)
-    })
 }
 
 /// Counts what is read, so that a shell can show how far it is.

@@ -9,9 +9,11 @@ use crate::check::Checker;
 use crate::convert::{Reading, Target};
 use crate::definition::parse;
 use crate::expand::ExpandPlan;
+use crate::extract::Value;
 use crate::invalid::MappingError;
 use crate::mapped_event::Draft;
 use crate::row_json::Node;
+use crate::unpivot::UnpivotPlan;
 
 /// How the rows of a file are turned into events. One mapping serves many files.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub struct Mapping {
     pub(crate) file: String,
     pub(crate) kind: Kind,
     pub(crate) rows: RowPlan,
+    pub(crate) unpivot: Option<UnpivotPlan>,
     /// The places that values come from, by slot.
     pub(crate) places: Vec<Place>,
     /// An event with the constants in it.
@@ -33,6 +36,10 @@ pub(crate) enum Place {
     /// In the row: the name of a column, a pointer or a group, by the format.
     Row(String),
     FileName,
+    /// In the name of the columns that make a record, by the part's name.
+    Part(String),
+    /// In a column of the record, by the cell's name.
+    Cell(String),
 }
 
 /// What kind of rows a mapping reads.
@@ -42,37 +49,58 @@ pub enum Format {
     JsonLines,
     Combined,
     Lines,
+    Parquet,
 }
 
 impl Format {
-    pub(crate) const NAMES: [(&'static str, Self); 4] =
-        [("csv", Self::Csv), ("jsonl", Self::JsonLines), ("combined", Self::Combined), ("lines", Self::Lines)];
+    pub(crate) const NAMES: [(&'static str, Self); 5] = [
+        ("csv", Self::Csv),
+        ("jsonl", Self::JsonLines),
+        ("combined", Self::Combined),
+        ("lines", Self::Lines),
+        ("parquet", Self::Parquet),
+    ];
 
     /// The key that says where in a row of this format a value stands.
     pub(crate) const fn place_key(self) -> &'static str {
         match self {
-            Self::Csv => "column",
+            Self::Csv | Self::Parquet => "column",
             Self::JsonLines => "pointer",
             Self::Combined | Self::Lines => "group",
         }
+    }
+
+    /// Whether what all rows have in common is the names of columns.
+    pub(crate) const fn has_columns(self) -> bool {
+        matches!(self, Self::Csv | Self::Parquet)
     }
 
     /// Texts that stand for no value unless a field says otherwise.
     pub(crate) fn null_values(self) -> Vec<String> {
         let texts: &[&str] = match self {
             Self::Csv | Self::Lines => &[""],
-            Self::JsonLines => &[],
+            Self::JsonLines | Self::Parquet => &[],
             Self::Combined => &["-", ""],
         };
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 }
 
+/// The rows before the first row of data.
+#[derive(Debug)]
+pub(crate) struct HeaderPlan {
+    pub rows: u64,
+    /// Those that spell the names of columns, from 1.
+    pub name_rows: Vec<u64>,
+    /// Stands between what several rows say of one column.
+    pub separator: String,
+}
+
 #[derive(Debug)]
 pub(crate) enum RowPlan {
     Csv {
         delimiter: u8,
-        header_rows: u64,
+        header: HeaderPlan,
         columns: Option<Vec<String>>,
     },
     JsonLines(Node),
@@ -85,6 +113,7 @@ pub(crate) enum RowPlan {
         pattern: Regex,
         groups: Vec<(usize, usize)>,
     },
+    Parquet,
 }
 
 impl Mapping {
@@ -103,6 +132,15 @@ impl Mapping {
         Ok(Checker::new(file, &definition)?.mapping(&definition)?)
     }
 
+    /// Whether a record says nothing in any of its cells.
+    pub(crate) fn is_without_cells(&self, values: &[Value<'_>]) -> bool {
+        let amounts = self.expand.iter().flat_map(ExpandPlan::amounts);
+        let mut cells = (self.fields.iter().map(|(_, reading)| reading))
+            .chain(amounts.map(|amount| &amount.reading))
+            .filter(|reading| matches!(self.places[reading.slot], Place::Cell(_)));
+        cells.all(|reading| reading.is_null(values))
+    }
+
     /// What kind of event its rows become.
     pub const fn kind(&self) -> Kind {
         self.kind
@@ -114,6 +152,7 @@ impl Mapping {
             RowPlan::JsonLines(_) => Format::JsonLines,
             RowPlan::Combined { .. } => Format::Combined,
             RowPlan::Lines { .. } => Format::Lines,
+            RowPlan::Parquet => Format::Parquet,
         }
     }
 }

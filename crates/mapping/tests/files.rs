@@ -29,7 +29,7 @@ fn read(mapping: &Mapping, input: &[u8]) -> String {
         });
     }
     let counts = file.counts();
-    if counts != (Counts { rows: counts.rows, events: counts.rows, ..Counts::default() }) {
+    if counts != (Counts { rows: counts.rows, records: counts.rows, events: counts.rows, ..Counts::default() }) {
         shown.push(format!("{counts:?}"));
     }
     shown.join("\n")
@@ -61,7 +61,7 @@ fn csv() {
             2 {"ts":1000000,"service":"shop","ok":true,"latency_us":12500}
             3 {"ts":1000002,"service":"sh,\"op","ok":true}
             6 {"ts":2000000,"service":"shop","ok":false}
-            Counts { rows: 3, blank: 1, rejected: 0, empty: 0, events: 3 }"#]],
+            Counts { rows: 3, records: 3, blank: 1, rejected: 0, empty: 0, events: 3 }"#]],
     );
 }
 
@@ -98,7 +98,7 @@ fn each_bad_csv_row_is_one_rejection() {
         let shown = read(&mapping, &row(bad));
         let expected = format!(
             "2 {expected}\n3 {{\"ts\":9000000,\"service\":\"last\",\"ok\":true}}\n\
-             Counts {{ rows: 2, blank: 0, rejected: 1, empty: 0, events: 1 }}"
+             Counts {{ rows: 2, records: 2, blank: 0, rejected: 1, empty: 0, events: 1 }}"
         );
         assert_eq!(shown, expected, "{}", String::from_utf8_lossy(bad));
     }
@@ -185,7 +185,7 @@ fields:
             7 unmapped: ts: pointer `/timestamp` is an object; expected a plain value
             8 unmapped: ts: pointer `/timestamp` is absent; expected a value in every row
             9 unmapped: status: pointer `/response/status` is `20.5`, which is not a status; expected an integer from 0 to 999
-            Counts { rows: 8, blank: 1, rejected: 6, empty: 0, events: 2 }"#]],
+            Counts { rows: 8, records: 8, blank: 1, rejected: 6, empty: 0, events: 2 }"#]],
     );
 }
 
@@ -214,7 +214,7 @@ fields:
         3 {"ts":2000000,"service":"input","metric":"memory_mebibytes","value":0.000001,"attributes":{"source":"a \"test\""}}
         4 unmapped: value: column `bytes` is `1e15`, which is not between -35184372 and 35184372, scaled; choose a larger unit with `scale`
         5 unmapped: value: column `bytes` is `many`, which is not a decimal number
-        Counts { rows: 4, blank: 0, rejected: 2, empty: 0, events: 2 }"#]]
+        Counts { rows: 4, records: 4, blank: 0, rejected: 2, empty: 0, events: 2 }"#]]
     .assert_eq(&read(&resources, b"t,pod,bytes,zone\n1,pod-1,1572864,eu\n2,,1,\n3,,1e15,\n4,,many,\n"));
 
     let scores = with_event(
@@ -245,7 +245,7 @@ fields:
         5 unmapped: good needs total beside it
         6 unmapped: metric: pointer `/what` is ``, which is empty; expected the name of a metric
         7 unmapped: a score needs value, or good and total
-        Counts { rows: 7, blank: 0, rejected: 5, empty: 0, events: 2 }"#]]
+        Counts { rows: 7, records: 7, blank: 0, rejected: 5, empty: 0, events: 2 }"#]]
     .assert_eq(&read(&scores, rows.as_bytes()));
 }
 
@@ -274,7 +274,7 @@ fields:
             3 {"ts":1431857102000000,"service":"web","method":"OPTIONS","status":200}
             4 unmapped: ts: group `time` is `17/Mai/2015:10:05:03 +0000`, which is not a time by `%d/%b/%Y:%H:%M:%S %z` (strptime parsing failed: %b failed: expected to find month name abbreviation)
             5 unmapped: the row is not in the combined log format; expected a closing quote behind the request
-            Counts { rows: 5, blank: 0, rejected: 2, empty: 0, events: 3 }"#]],
+            Counts { rows: 5, records: 5, blank: 0, rejected: 2, empty: 0, events: 3 }"#]],
     );
 }
 
@@ -295,7 +295,7 @@ fields:
             1 {"ts":1661140980000000,"service":"shop","latency_us":1500,"version":"2"}
             2 {"ts":1661140980000000,"service":"shop","latency_us":2000}
             3 unmapped: the row doesn't match the mapping's pattern `^(?<at>\S+) (?<who>\w+) took=(?<took>[\d.]+)ms(?: v=(?<versi…`
-            Counts { rows: 3, blank: 0, rejected: 1, empty: 0, events: 2 }"#]],
+            Counts { rows: 3, records: 3, blank: 0, rejected: 1, empty: 0, events: 2 }"#]],
     );
 }
 
@@ -316,7 +316,7 @@ fn a_row_becomes_the_events_that_it_stands_for() {
             2 {"ts":105000000,"service":"s","ok":true}
             2 {"ts":107500000,"service":"s","ok":true}
             4 {"ts":300000000,"service":"s","ok":true}
-            Counts { rows: 3, blank: 0, rejected: 0, empty: 1, events: 5 }"#]],
+            Counts { rows: 3, records: 3, blank: 0, rejected: 0, empty: 1, events: 5 }"#]],
     );
     check(
         &expanding(
@@ -327,7 +327,7 @@ fn a_row_becomes_the_events_that_it_stands_for() {
             2 {"ts":40000000,"service":"s","ok":false}
             2 {"ts":60000000,"service":"s","ok":true}
             2 {"ts":80000000,"service":"s","ok":true}
-            Counts { rows: 1, blank: 0, rejected: 0, empty: 0, events: 3 }"#]],
+            Counts { rows: 1, records: 1, blank: 0, rejected: 0, empty: 0, events: 3 }"#]],
     );
     check(
         &expanding("{ requests: { column: n }, spread: 0s }"),
@@ -335,7 +335,7 @@ fn a_row_becomes_the_events_that_it_stands_for() {
         expect![[r#"
             2 {"ts":100000000,"service":"s"}
             2 {"ts":100000000,"service":"s"}
-            Counts { rows: 1, blank: 0, rejected: 0, empty: 0, events: 2 }"#]],
+            Counts { rows: 1, records: 1, blank: 0, rejected: 0, empty: 0, events: 2 }"#]],
     );
 }
 

@@ -64,7 +64,7 @@ fn mistakes_of_form() {
         "delimiter",
         "delimitter",
         expect![
-            "m.yaml:6:8: csv.delimitter: found the unknown key `delimitter`; expected one of `delimiter`, `header_rows`, `columns`. Did you mean `delimiter`?"
+            "m.yaml:6:8: csv.delimitter: found the unknown key `delimitter`; expected one of `delimiter`, `header_rows`, `name_rows`, `name_separator`, `columns`. Did you mean `delimiter`?"
         ],
     );
     check(
@@ -101,7 +101,7 @@ fn mistakes_of_meaning() {
         "format: csv",
         "format: cvs",
         expect![
-            "m.yaml:5:9: format: found `cvs`; expected one of `csv`, `jsonl`, `combined`, `lines`. Did you mean `csv`?"
+            "m.yaml:5:9: format: found `cvs`; expected one of `csv`, `jsonl`, `combined`, `lines`, `parquet`. Did you mean `csv`?"
         ],
     );
     check(
@@ -164,14 +164,14 @@ fn mistakes_of_meaning() {
         "column: time,",
         "column: time, constant: 0,",
         expect![
-            "m.yaml:8:7: fields.ts: found more than one source; expected exactly one of `column`, `pointer`, `group`, `from`, `constant`. Rows of this format have a `column`."
+            "m.yaml:8:7: fields.ts: found more than one source; expected exactly one of `column`, `pointer`, `group`, `cell`, `from`, `constant`. Rows of this format have a `column`."
         ],
     );
     check(
         "column: time,",
         "",
         expect![
-            "m.yaml:8:7: fields.ts: found no source; expected exactly one of `column`, `pointer`, `group`, `from`, `constant`. Rows of this format have a `column`."
+            "m.yaml:8:7: fields.ts: found no source; expected exactly one of `column`, `pointer`, `group`, `cell`, `from`, `constant`. Rows of this format have a `column`."
         ],
     );
     check(

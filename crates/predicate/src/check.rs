@@ -78,10 +78,10 @@ impl<'t> Checker<'t> {
                 Typed::Decimal(of) => Typed::Decimal(Decimal::Negative(Box::new(of))),
                 other => {
                     let message = format!("- needs a number, {} is {}", self.source(of), other.noun());
-                    return self.refuse(at, message, "Write ! for \"not\"");
+                    return self.refuse(at, message, "Write - before numbers, ! before conditions");
                 }
             },
-            Form::All(parts) => Typed::Condition(Node::All(merged(self.conditions(parts)?).into())),
+            Form::All(parts) => Typed::Condition(all(self.conditions(parts)?)),
             Form::Any(parts) => Typed::Condition(Node::Any(self.conditions(parts)?.into())),
             Form::Compare(comparison, left, right) => {
                 return self.compare(*comparison, left, right).map(Typed::Condition);
@@ -96,14 +96,25 @@ impl<'t> Checker<'t> {
     pub fn condition(&mut self, expression: &Expression) -> Option<Node> {
         match self.typed(expression)? {
             Typed::Condition(node) => Some(node),
-            other => self.refuse_as_condition(expression, &other),
+            other => self.refuse_as_condition(expression, &other, None),
         }
     }
 
     /// All of them are looked at, even if the first is refused.
     fn conditions(&mut self, parts: &[Expression]) -> Option<Vec<Node>> {
-        let nodes: Vec<Option<Node>> = parts.iter().map(|part| self.condition(part)).collect();
-        nodes.into_iter().collect()
+        let mut nodes = Vec::with_capacity(parts.len());
+        let mut before = None;
+        for part in parts {
+            match self.typed(part) {
+                Some(Typed::Condition(node)) => nodes.push(node),
+                Some(other) => _ = self.refuse_as_condition::<()>(part, &other, before),
+                None => {}
+            }
+            if let Form::Compare(_, of, _) | Form::In(of, _) = &part.form {
+                before = Some(self.source(of));
+            }
+        }
+        (nodes.len() == parts.len()).then_some(nodes)
     }
 
     fn both(&mut self, left: &Expression, right: &Expression) -> Option<(Typed, Typed)> {
@@ -231,7 +242,7 @@ fn negation(node: Node) -> Node {
 
 /// Neighbours that bound the same field become one look at it: `status > 0 && status < 500`. All of them are undecided, or
 /// none is.
-fn merged(parts: Vec<Node>) -> Vec<Node> {
+fn all(parts: Vec<Node>) -> Node {
     let mut merged: Vec<Node> = Vec::with_capacity(parts.len());
     for part in parts {
         match (merged.last_mut(), &part) {
@@ -241,5 +252,5 @@ fn merged(parts: Vec<Node>) -> Vec<Node> {
             _ => merged.push(part),
         }
     }
-    merged
+    if merged.len() > 1 { Node::All(merged.into()) } else { merged.pop().unwrap_or(Node::Constant(true)) }
 }

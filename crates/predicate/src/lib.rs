@@ -2,7 +2,7 @@
 //!
 //! A typed subset of CEL over one event: parsed and checked against the fields of a kind when it is loaded, compiled once to
 //! something that answers in nanoseconds. What an event lacks leaves a question undecided, by CEL's rules for errors.
-//! Must never know: what a verdict is counted for, records' encodings, clocks, IO.
+//! Must never know: what a verdict is counted for, records' encodings, clocks, IO. `docs/predicates.md` is its page.
 
 use std::fmt;
 

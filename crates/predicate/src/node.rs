@@ -34,17 +34,23 @@ pub(crate) enum Node {
 /// Conditions that are rarer.
 #[derive(Clone, Debug)]
 pub(crate) enum General {
-    Matches(Text, Pattern),
     HasAttribute(Box<str>),
-    CompareTexts(Comparison, Text, Text),
-    TestTexts(Test, Text, Text),
-    TextIn(Text, Literals<Box<str>>),
+    Texts(Texts),
     CompareIntegers(Comparison, Integer, Integer),
     IntegerIn(Integer, Literals<i64>),
     CompareDecimals(Comparison, Decimal, Decimal),
     DecimalIn(Decimal, Literals<i128>),
     Same(Node, Node),
     Conditional([Node; 3]),
+}
+
+/// Conditions on texts other than a field against a literal.
+#[derive(Clone, Debug)]
+pub(crate) enum Texts {
+    Matches(Text, Pattern),
+    Compare(Comparison, Text, Text),
+    Test(Test, Text, Text),
+    In(Text, Literals<Box<str>>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,46 +111,81 @@ impl<T: Ord> Literals<T> {
         if self.0.len() < SEARCHED_FROM {
             self.0.iter().any(|literal| literal.borrow() == value)
         } else {
-            self.0.binary_search_by(|literal| literal.borrow().cmp(value)).is_ok()
+            self.finds(value)
         }
+    }
+
+    #[inline(never)]
+    fn finds<Q: Ord + ?Sized>(&self, value: &Q) -> bool
+    where
+        T: std::borrow::Borrow<Q>,
+    {
+        self.0.binary_search_by(|literal| literal.borrow().cmp(value)).is_ok()
     }
 }
 
 impl Node {
+    /// Leaves are answered where they are asked for; what has parts takes a call.
+    #[inline]
     pub fn holds(&self, event: &Event<'_>) -> Option<bool> {
         match self {
-            Self::Constant(constant) => Some(*constant),
             Self::Ok => event.ok,
             Self::NumberIs(field, literal) => Some(event.number(*field)? == *literal),
-            Self::NumberWithin(field, from, to) => Some((*from..=*to).contains(&event.number(*field)?)),
-            Self::NumberOneOf(field, literals) => Some(literals.contains(&event.number(*field)?)),
+            Self::NumberWithin(field, from, to) => {
+                let number = event.number(*field)?;
+                // Both without a branch: which of them fails can't be foretold.
+                Some((number >= *from) & (number <= *to))
+            }
             Self::TextIs(field, literal) => Some(event.text(*field)? == &**literal),
-            Self::TextOneOf(field, literals) => Some(literals.contains(event.text(*field)?)),
-            Self::TextTest(field, test, literal) => Some(test.holds(event.text(*field)?, literal)),
-            Self::Not(node) => node.holds(event).map(|holds| !holds),
+            composed => composed.holds_composed(event),
+        }
+    }
+
+    #[inline(never)]
+    fn holds_composed(&self, event: &Event<'_>) -> Option<bool> {
+        match self {
             Self::All(nodes) => decide(nodes, event, false),
             Self::Any(nodes) => decide(nodes, event, true),
+            Self::Not(node) => node.holds(event).map(|holds| !holds),
+            Self::NumberOneOf(field, literals) => Some(literals.contains(&event.number(*field)?)),
+            Self::TextOneOf(field, literals) => Some(literals.contains(event.text(*field)?)),
+            Self::TextTest(field, test, literal) => Some(test.holds(event.text(*field)?, literal)),
+            Self::Constant(constant) => Some(*constant),
             Self::General(general) => general.holds(event),
+            leaf => leaf.holds(event),
         }
     }
 }
 
 impl General {
+    #[inline(never)]
+    fn holds(&self, event: &Event<'_>) -> Option<bool> {
+        match self {
+            Self::Conditional([condition, yes, no]) => if condition.holds(event)? { yes } else { no }.holds(event),
+            Self::CompareIntegers(comparison, left, right) => {
+                Some(comparison.holds(&left.of(event)?, &right.of(event)?))
+            }
+            Self::IntegerIn(integer, literals) => Some(literals.contains(&integer.of(event)?)),
+            Self::CompareDecimals(comparison, left, right) => {
+                Some(comparison.holds(&left.of(event)?, &right.of(event)?))
+            }
+            Self::DecimalIn(decimal, literals) => Some(literals.contains(&decimal.of(event)?)),
+            Self::Same(left, right) => Some(left.holds(event)? == right.holds(event)?),
+            Self::HasAttribute(name) => Some(event.attributes.get(name).is_some()),
+            Self::Texts(texts) => texts.holds(event),
+        }
+    }
+}
+
+impl Texts {
+    /// Apart: texts that may be owned need a frame that others shouldn't pay for.
+    #[inline(never)]
     fn holds(&self, event: &Event<'_>) -> Option<bool> {
         Some(match self {
             Self::Matches(text, pattern) => pattern.is_match(&text.of(event)?),
-            Self::HasAttribute(name) => event.attributes.get(name).is_some(),
-            Self::CompareTexts(comparison, left, right) => comparison.holds(&*left.of(event)?, &*right.of(event)?),
-            Self::TestTexts(test, text, with) => test.holds(&text.of(event)?, &with.of(event)?),
-            Self::TextIn(text, literals) => literals.contains(&*text.of(event)?),
-            Self::CompareIntegers(comparison, left, right) => comparison.holds(&left.of(event)?, &right.of(event)?),
-            Self::IntegerIn(integer, literals) => literals.contains(&integer.of(event)?),
-            Self::CompareDecimals(comparison, left, right) => comparison.holds(&left.of(event)?, &right.of(event)?),
-            Self::DecimalIn(decimal, literals) => literals.contains(&decimal.of(event)?),
-            Self::Same(left, right) => left.holds(event)? == right.holds(event)?,
-            Self::Conditional([condition, yes, no]) => {
-                return if condition.holds(event)? { yes } else { no }.holds(event);
-            }
+            Self::Compare(comparison, left, right) => comparison.holds(&*left.of(event)?, &*right.of(event)?),
+            Self::Test(test, text, with) => test.holds(&text.of(event)?, &with.of(event)?),
+            Self::In(text, literals) => literals.contains(&*text.of(event)?),
         })
     }
 }
@@ -169,12 +210,23 @@ impl Test {
         match self {
             Self::StartsWith => text.starts_with(with),
             Self::EndsWith => text.ends_with(with),
-            Self::Contains => text.contains(with),
+            Self::Contains => contains(text, with),
         }
     }
 }
 
+/// Apart, since the search is large and rare.
+#[inline(never)]
+fn contains(text: &str, with: &str) -> bool {
+    text.contains(with)
+}
+
 impl Text {
+    #[inline(never)]
+    fn size(&self, event: &Event<'_>) -> Option<i64> {
+        i64::try_from(self.of(event)?.chars().count()).ok()
+    }
+
     fn of<'e>(&'e self, event: &'e Event<'_>) -> Option<Cow<'e, str>> {
         match self {
             Self::Literal(literal) => Some(Cow::Borrowed(literal)),
@@ -189,12 +241,18 @@ impl Text {
 }
 
 impl Integer {
+    #[inline]
     fn of(&self, event: &Event<'_>) -> Option<i64> {
         match self {
             Self::Literal(literal) => Some(*literal),
             Self::Field(field) => event.number(*field),
-            Self::Size(text) => i64::try_from(text.of(event)?.chars().count()).ok(),
-            Self::Negative(of) => of.of(event)?.checked_neg(),
+            composed => composed.of_composed(event),
+        }
+    }
+
+    #[inline(never)]
+    fn of_composed(&self, event: &Event<'_>) -> Option<i64> {
+        match self {
             Self::Arithmetic(operator, operands) => {
                 let (left, right) = (operands.0.of(event)?, operands.1.of(event)?);
                 match operator {
@@ -205,10 +263,13 @@ impl Integer {
                     Arithmetic::Remainder => left.checked_rem(right),
                 }
             }
+            Self::Negative(of) => of.of(event)?.checked_neg(),
             Self::Conditional(parts) => {
                 let (condition, yes, no) = &**parts;
                 if condition.holds(event)? { yes } else { no }.of(event)
             }
+            Self::Size(text) => text.size(event),
+            leaf => leaf.of(event),
         }
     }
 }

@@ -128,7 +128,8 @@ pub(crate) fn parse(text: &str) -> Result<Expression, PredicateError> {
     if text.len() > TEXT_BYTES_MAX {
         let message = format!("a predicate of {} bytes is too long", text.len());
         let remedy = format!("Write at most {TEXT_BYTES_MAX} bytes; long lists may become a pattern or an attribute");
-        return Err(PredicateError { at: TEXT_BYTES_MAX, message, remedy });
+        let at = (0..=TEXT_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        return Err(PredicateError { at, message, remedy });
     }
     let tokens = tokens(text);
     let mut parser = Parser { tokens: &tokens, next: 0, depth: 0 };
@@ -378,6 +379,12 @@ impl<'t> Parser<'t> {
                     let remedy = "Write attributes.name, or a call such as route.startsWith(\"/pay\")";
                     return Err(self.error(format!("expected a name, found {}", self.peek()), remedy));
                 };
+                if ["in", "true", "false", "null"].contains(&name.as_str()) {
+                    let remedy = format!("Write attributes[\"{name}\"]");
+                    return Err(
+                        self.error(format!("{name} is a word of the language, which can't stand behind a dot"), remedy)
+                    );
+                }
                 let at = self.placed().start;
                 let end = self.placed().end;
                 self.next += 1;
@@ -408,6 +415,11 @@ impl<'t> Parser<'t> {
             }
             parts.push(self.nested(Self::expression)?);
             if self.symbol() != close && !self.accept(",") {
+                if let Token::Text(_) | Token::Integer(_) | Token::Decimal(_) = self.peek() {
+                    return Err(
+                        self.error(format!("expected a comma, found {}", self.peek()), "Separate entries by commas")
+                    );
+                }
                 self.expect(close, opened)?;
             }
         }

@@ -61,6 +61,7 @@ fn grammar() {
             "status == -",
             "status. == 5",
             "ok ? true",
+            "attributes.in == 'a'",
             "in ['a']",
             "{'a': 1}",
             "ok;",
@@ -90,7 +91,7 @@ fn grammar() {
             status < 500 ok
                 ok can't follow here (at column 14). Join conditions by && or ||; texts stand in quotes
             1 < status < 500
-                < compares a comparison (at column 1). Comparisons don't chain: write a < b && b < c
+                < compares a comparison (at column 1). Comparisons don't chain: write 1 < status && status < 500
             (status < 500
                 expected ), found the end (at column 14). Close the parenthesis with )
             status < 500)
@@ -98,7 +99,7 @@ fn grammar() {
             route in ['/a', '/b'
                 expected ], found the end (at column 21). Close the list with ]
             route in ['/a' '/b']
-                expected ], found "/b" (at column 16). Join conditions by && or ||, or close the list with ]
+                expected a comma, found "/b" (at column 16). Separate entries by commas
             route == '/a
                 this text has no closing quote (at column 10). Close it with '; a new line in a text is written \n
             route == '''a'''
@@ -141,6 +142,8 @@ fn grammar() {
                 expected a name, found == (at column 9). Write attributes.name, or a call such as route.startsWith("/pay")
             ok ? true
                 expected :, found the end (at column 10). Write condition ? a : b
+            attributes.in == 'a'
+                in is a word of the language, which can't stand behind a dot (at column 12). Write attributes["in"]
             in ['a']
                 in needs something before it (at column 1). Write field in [a, b]
             {'a': 1}
@@ -195,9 +198,9 @@ fn types() {
             route
                 route is a text, no condition (at column 1). Compare it: route == "..."
             5
-                5 is an integer, no condition (at column 1). Repeat what it is compared with: status == 5, or write status in [5]
+                5 is an integer, no condition (at column 1). Compare a field with it: status == 5
             'a'
-                'a' is a text, no condition (at column 1). Repeat what it is compared with: route == 'a', or write route in ['a']
+                'a' is a text, no condition (at column 1). Compare a field with it: service == 'a'
             status < '500'
                 status is an integer, '500' is a text (at column 10). Write 500, without quotes
             '500' > status
@@ -215,13 +218,13 @@ fn types() {
             status == ok
                 status is an integer, ok is a condition (at column 11). Compare status with an integer
             route == '/a' || '/b'
-                '/b' is a text, no condition (at column 18). Repeat what it is compared with: route == '/b', or write route in ['/b']
+                '/b' is a text, no condition (at column 18). Repeat what it is compared with: route == '/b', or write route in [..]
             status == 500 || 502
-                502 is an integer, no condition (at column 18). Repeat what it is compared with: status == 502, or write status in [502]
+                502 is an integer, no condition (at column 18). Repeat what it is compared with: status == 502, or write status in [..]
             !status
                 status is an integer, no condition (at column 2). Compare it: status > 0
             -route == 'a'
-                - needs a number, route is a text (at column 1). Write ! for "not"
+                - needs a number, route is a text (at column 1). Write - before numbers, ! before conditions
             route + 'a' == 'b'
                 + takes integers, route is a text (at column 1). Compare texts by ==, in, startsWith, endsWith, contains or matches
             ok + 1 == 2
@@ -239,7 +242,7 @@ fn types() {
             route in '/a'
                 in needs a list, '/a' is none (at column 10). Write in ['/a']
             route in tenant
-                in needs a list, tenant is none (at column 10). Write in [tenant]
+                in needs a list, tenant is none (at column 10). Write route == tenant
             status in attributes
                 status is no name of an attribute (at column 1). Write the name itself, in quotes: "plan" in attributes
             (ok ? 1 : 'a') == 1
@@ -326,7 +329,7 @@ fn names_and_calls() {
             event.plan == 'gold'
                 there is no event.plan (at column 1). Write attributes.plan if it is an attribute
             route.length > 5
-                route has no member length (at column 7). Only attributes has: attributes.name
+                route has no member length (at column 7). Only attributes have members: attributes.name
             attributes == 'a'
                 attributes alone is no value (at column 1). Write attributes.name, attributes["name"], has(attributes.name) or "name" in attributes
             attributes[0] == 'a'
@@ -354,7 +357,7 @@ fn names_and_calls() {
             route.starts_with('/a')
                 there is no function starts_with (at column 7). Write startsWith
             route.startsWith(5)
-                startsWith takes texts, 5 is an integer (at column 18). Compare numbers by == != < <= > >= or in
+                startsWith takes texts, 5 is an integer (at column 18). Write "5", in quotes
             status.startsWith('5')
                 startsWith takes texts, status is an integer (at column 1). Compare numbers by == != < <= > >= or in
             route.contains('a', 'b')
@@ -453,6 +456,9 @@ fn bounds() {
         errors[0].to_string(),
         "a predicate of 120002 bytes is too long (at column 16385). Write at most 16384 bytes; long lists may become a pattern or an attribute"
     );
+    let wide = format!("route == '{}'", "é".repeat(20_000));
+    let errors = Predicate::compile(&wide, Kind::Request).expect_err("too long");
+    assert!(wide.is_char_boundary(errors[0].at), "{errors:?}");
     let mut errors = 0;
     for depth in 1..80 {
         errors += usize::from(Predicate::compile(&format!("{}ok", "!".repeat(depth)), Kind::Request).is_err());

@@ -144,6 +144,7 @@ fn texts_are_searched_and_measured_in_characters() {
             ("service in ['b','c','d','e','f','g','h','i','j','k','l','m','n','o']", F, F),
             (r"'\x41\u00e9\U0001F600\101\n\'' == 'Aé😀A\x0a\x27'", T, T),
             (r#"r'\n' == "\\n""#, T, T),
+            (r"'\xe9\351' == 'éé'", T, T),
             ("// whose\n service == 'a' // this one's", T, T),
         ],
     );

@@ -14,6 +14,7 @@ use streamgauge_events::{DeadLetter, Delta, Event, EventTime, FieldSet, Offset, 
 use streamgauge_stage::{Activation, BatchHead, Cells, Outbox, Output, Placement, Standing, Unusable};
 
 use crate::cell::Cell;
+use crate::names::Names;
 use crate::pane::{PaneCells, Place};
 use crate::plan::{Bundles, Compiled, Plan};
 
@@ -26,6 +27,7 @@ pub struct SliCells {
     bundles: Bundles,
     /// Which of them applies from which pane on, ascending.
     active: Vec<Active>,
+    names: Names,
     panes: BTreeMap<EventTime, PaneCells>,
     live: usize,
 }
@@ -57,11 +59,22 @@ impl SliCells {
         // Fields that any known bundle reads: which of them is active is not known yet, and reading more changes nothing.
         let fields = bundles.values().map(|bundle| bundle.plan(&topic, source.event).fields);
         let fields = fields.reduce(FieldSet::union).unwrap_or_default();
+        let seed = bundles.values().next().map_or(0, |bundle| bundle.settings.series_key.hash(&[]));
         let decoder = match &schemas {
             None => Decoder::Json(JsonDecoder::new(source.event, fields)),
             Some(schemas) => Decoder::Avro(Box::new(AvroDecoder::new(schemas, fields))),
         };
-        Self { topic, source, pane_us, decoder, bundles, active: Vec::new(), panes: BTreeMap::new(), live: 0 }
+        Self {
+            topic,
+            source,
+            pane_us,
+            decoder,
+            bundles,
+            active: Vec::new(),
+            names: Names::new(seed),
+            panes: BTreeMap::new(),
+            live: 0,
+        }
     }
 
     /// Heap bytes of all live cells, estimated from their parts.
@@ -104,30 +117,29 @@ impl Cells for SliCells {
     type Event<'a> = Event<'a>;
 
     #[inline]
-    fn decode<'a>(&mut self, value: &'a [u8], at: Standing) -> Result<(EventTime, Event<'a>), Rejection> {
-        let event = match &mut self.decoder {
-            Decoder::Json(decoder) => decoder.decode(value)?,
-            Decoder::Avro(decoder) => match decoder.decode(value) {
-                Ok((key, event)) => {
+    fn decode<'a>(&mut self, value: &'a [u8], at: Standing, event: &mut Event<'a>) -> Result<EventTime, Rejection> {
+        match &mut self.decoder {
+            Decoder::Json(decoder) => decoder.decode_into(value, event)?,
+            Decoder::Avro(decoder) => match decoder.decode_into(value, event) {
+                Ok(key) => {
                     let ts = if event.ts < at.oldest { at.newest } else { event.ts };
                     self.check_schema(ts, at.offset, key)?;
-                    event
                 }
                 Err(rejection) => return Err(self.rejected(value, at, rejection)),
             },
-        };
-        Ok((event.ts, event))
+        }
+        Ok(event.ts)
     }
 
     #[inline]
-    fn fold(&mut self, pane: EventTime, offset: Offset, event: Event<'_>) {
-        let Self { active, panes, live, .. } = self;
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: &Event<'_>) {
+        let Self { active, names, panes, live, .. } = self;
         let cells = panes.entry(pane).or_insert_with(|| {
             let active = Self::active_at(active, pane);
             PaneCells::new(Arc::clone(&active.bundle), Arc::clone(&active.plan))
         });
         let before = cells.len();
-        cells.fold(&event, offset);
+        cells.fold(event, offset, names);
         *live = *live + cells.len() - before;
     }
 

@@ -8,11 +8,15 @@ pub use stage::SliStage;
 
 mod cells;
 pub use cells::SliCells;
+mod names;
 mod pane;
 mod series;
 
 mod cell;
 mod plan;
+
+mod explain;
+pub use explain::{Explainer, Explanation, Outcome};
 
 /// The SLI that every service has without a definition: rate, errors, latency by route and version.
 pub const GOLDEN: &str = "requests";

@@ -302,6 +302,10 @@ impl PlannedSli {
         }
     }
 
+    pub fn filter(&self) -> Option<&Predicate> {
+        self.filter.as_ref()
+    }
+
     /// Whether all of its values are declared: such a series always has a cell of its own.
     pub fn is_pinned(&self, labels: LabelsRef<'_>) -> bool {
         let declared = |((_, values), label): (&(Label, Vec<String>), &Option<&str>)| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use streamgauge_decode::AvroSchemas;
+use streamgauge_decode::{AvroSchemas, SchemaKey};
 use streamgauge_definitions::{Bundle, DataSource, Format, WriterSchema, duration_text};
 use streamgauge_events::topics;
 use streamgauge_stage::outbox::OUTPUT_BYTES_MAX;
@@ -58,6 +58,20 @@ impl SliStage {
         Ok(Self { inputs, sources, time, hash, json, bundles, saved: BTreeSet::new() })
     }
 
+    /// Leaves the topic of requests alone: fails if a definition is about it, or if nothing would be left to read.
+    pub fn without_requests(mut self) -> Result<Self, Halt> {
+        let plan = self.bundles[&self.hash].plan(topics::REQUESTS, self.sources[0].1.event);
+        if let Some(sli) = plan.slis.first() {
+            return Err(Halt::Definitions(format!("SLI {} measures requests, which are not to be read", sli.name)));
+        }
+        if self.inputs.len() == 1 {
+            return Err(Halt::Definitions("neither requests nor any other topic is to be read".to_owned()));
+        }
+        self.inputs.remove(0);
+        self.sources.remove(0);
+        Ok(self)
+    }
+
     /// Reads this topic as well: one that is known without a definition, or that the definitions describe.
     pub fn also_reading(mut self, topic: &str) -> Result<Self, Halt> {
         if self.topic_index(topic).is_none() {
@@ -75,27 +89,26 @@ impl SliStage {
         self.sources.iter().position(|(name, _)| name == topic).map(|index| index as u16)
     }
 
-    /// Writer schemas of every known bundle; where two bundles disagree about an id, the one started with is right.
+    /// Writer schemas of every known bundle; where two bundles disagree about an id, or about what a fingerprint leaves
+    /// out (documentation, aliases), the one started with is right.
     fn schemas(&self, topic: &str, source: &DataSource) -> Option<AvroSchemas> {
         let Format::Avro { framing, .. } = &source.format else { return None };
-        let mut by_id: BTreeMap<u32, String> = BTreeMap::new();
-        let mut others: BTreeSet<String> = BTreeSet::new();
+        let mut by_key: BTreeMap<SchemaKey, (Option<u32>, &str)> = BTreeMap::new();
         let earlier = self.bundles.iter().filter(|(hash, _)| **hash != self.hash).map(|(_, bundle)| bundle);
         for bundle in earlier.chain([&self.bundles[&self.hash]]) {
             let Some(DataSource { format: Format::Avro { schemas, .. }, .. }) = bundle.sources.get(topic) else {
                 continue;
             };
             for WriterSchema { id, schema } in schemas {
-                match id {
-                    Some(id) => drop(by_id.insert(*id, schema.clone())),
-                    None => drop(others.insert(schema.clone())),
-                }
+                let named = (*id, schema.as_str());
+                // A schema of another kind or framing can't be read: nor can a partition that needs it go on.
+                let Ok(schema) = AvroSchemas::new(source.event, *framing, &[named]) else { continue };
+                by_key.extend(schema.keys().map(|key| (key, named)));
             }
         }
-        let mut all: Vec<(Option<u32>, &str)> = by_id.iter().map(|(id, schema)| (Some(*id), schema.as_str())).collect();
-        all.extend(others.iter().map(|schema| (None, schema.as_str())));
+        let all: Vec<(Option<u32>, &str)> = by_key.into_values().collect();
         let union = AvroSchemas::new(source.event, *framing, &all);
-        Some(union.expect("each schema was accepted by itself when its bundle was compiled"))
+        Some(union.expect("each schema was accepted by itself, and no two have the same key"))
     }
 }
 

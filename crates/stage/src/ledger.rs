@@ -19,14 +19,21 @@ use crate::settings::TimeSettings;
 
 /// What a stage keeps per pane: the part of a ledger that knows what is being measured.
 pub trait Cells {
-    type Event<'a>;
+    type Event<'a>: Default;
 
+    /// Reads a record into an empty event, which is large, and therefore stays where it is. Answers its time.
+    ///
     /// Whether and why a record is rejected may depend on nothing but the record, where it stands, and the definitions
     /// that are active: not on which others this worker has heard of.
-    fn decode<'a>(&mut self, value: &'a [u8], at: Standing) -> Result<(EventTime, Self::Event<'a>), Rejection>;
+    fn decode<'a>(
+        &mut self,
+        value: &'a [u8],
+        at: Standing,
+        event: &mut Self::Event<'a>,
+    ) -> Result<EventTime, Rejection>;
 
     /// Adds the event at `offset` to the cells of the pane that starts at `pane`.
-    fn fold(&mut self, pane: EventTime, offset: Offset, event: Self::Event<'_>);
+    fn fold(&mut self, pane: EventTime, offset: Offset, event: &Self::Event<'_>);
 
     /// Number of live cells.
     fn live(&self) -> usize;
@@ -114,6 +121,28 @@ pub struct Ledger<C> {
     activations: Vec<Activation>,
     start: Offset,
     refold: Option<Refold>,
+    last_pane: LastPane,
+    watermark_pane: LastPane,
+}
+
+/// The start of the pane that was asked for last: most often the next time falls into the same one, which saves a division.
+#[derive(Clone, Copy, Debug)]
+struct LastPane {
+    start: EventTime,
+    end: EventTime,
+}
+
+impl LastPane {
+    const NONE: Self = Self { start: EventTime::AFTER_ALL, end: EventTime::AFTER_ALL };
+
+    #[inline]
+    fn of(&mut self, time: EventTime, pane_us: i64) -> EventTime {
+        if time < self.start || time >= self.end {
+            self.start = time.floor(pane_us);
+            self.end = self.start.plus_us(pane_us);
+        }
+        self.start
+    }
 }
 
 /// A live pane.
@@ -154,6 +183,8 @@ impl<C: Cells> Ledger<C> {
             activations: vec![Activation::first(opening.bundle)],
             start: opening.offset,
             refold: None,
+            last_pane: LastPane::NONE,
+            watermark_pane: LastPane::NONE,
         };
         match ledger.readable_metadata(opening)? {
             Some(committed) => ledger.resume(opening, committed)?,
@@ -312,18 +343,20 @@ impl<C: Cells> Ledger<C> {
             return Err(rejection.clone());
         }
         let value = record.value.ok_or_else(|| Rejection::new(Reason::NoValue, "the record has no value"))?;
-        let (ts, event) = self.cells.decode(value, self.standing(record.offset))?;
+        let mut event = C::Event::default();
+        let ts = self.cells.decode(value, self.standing(record.offset), &mut event)?;
         self.check_time(ts, record.timestamp)?;
 
-        let pane = ts.floor(self.time.pane_us);
+        let pane = self.last_pane.of(ts, self.time.pane_us);
         let (watermark, newest) = (self.watermark, self.newest);
         let head = self.panes.entry(pane).or_insert(Pane { first: record.offset, watermark, newest, events: 0 });
         head.events += 1;
-        self.cells.fold(pane, record.offset, event);
+        self.cells.fold(pane, record.offset, &event);
 
         self.newest = newest.max(ts);
         self.watermark = watermark.max(ts.minus_us(self.time.max_out_of_orderness_us));
-        if self.watermark.floor(self.time.pane_us) > watermark.floor(self.time.pane_us) {
+        let complete_until = self.watermark_pane.of(watermark, self.time.pane_us);
+        if self.watermark_pane.of(self.watermark, self.time.pane_us) > complete_until {
             self.cut(record.offset + 1, Cause::Data, out);
         } else if self.cells.live() >= self.time.cells_max && self.refold.is_none() {
             self.cut(record.offset + 1, Cause::CellsMax, out);

@@ -48,16 +48,18 @@ fn shift_and_sub(index: usize) -> (u32, u64) {
 #[derive(Clone, Debug, Default)]
 pub struct OpenHistogram {
     counts: Counts,
-    /// Counters that have gone once round 2^32, once for each time.
-    carries: Vec<u16>,
 }
 
 #[derive(Clone, Debug)]
 enum Counts {
     /// Ascending by index.
     Sparse(Vec<(u16, u32)>),
-    Dense(Vec<u32>),
+    /// One byte for each counter, so that those of many open panes stay in the cache together.
+    Dense { low: Vec<u8>, carries: Carries },
 }
+
+/// How often counters have gone round 256, ascending by index.
+type Carries = Vec<(u16, u64)>;
 
 impl Default for Counts {
     fn default() -> Self {
@@ -65,98 +67,124 @@ impl Default for Counts {
     }
 }
 
-/// 64 entries take 512 bytes and six comparisons; the array takes 13 kB.
+/// 64 entries take 512 bytes and six comparisons; the array takes 3 kB.
 const SPARSE_MAX: usize = 64;
 
 impl OpenHistogram {
     /// Counts a value of at most [`RECORDED_MAX`].
     #[inline]
     pub fn record(&mut self, value: u64) {
-        self.add(index_of(value) as u16, 1);
+        let index = index_of(value);
+        if let Counts::Dense { low, carries } = &mut self.counts
+            && let Some(counter) = low.get_mut(index)
+        {
+            *counter = counter.wrapping_add(1);
+            if *counter == 0 {
+                carry(carries, index as u16, 1);
+            }
+            return;
+        }
+        self.add(index as u16, 1);
     }
 
-    #[inline]
-    fn add(&mut self, index: u16, count: u32) {
-        let counter = match &mut self.counts {
-            Counts::Dense(counters) => {
-                if counters.len() <= usize::from(index) {
-                    counters.resize(COUNTERS_MAX, 0);
+    fn add(&mut self, index: u16, count: u64) {
+        match &mut self.counts {
+            Counts::Dense { low, carries } => {
+                if low.len() <= usize::from(index) {
+                    low.resize(COUNTERS_MAX, 0);
                 }
-                &mut counters[usize::from(index)]
+                let counter = &mut low[usize::from(index)];
+                let sum = u64::from(*counter) + (count & 0xff);
+                *counter = sum as u8;
+                let carried = (count >> 8) + (sum >> 8);
+                if carried > 0 {
+                    carry(carries, index, carried);
+                }
             }
-            Counts::Sparse(entries) => match entries.binary_search_by_key(&index, |entry| entry.0) {
-                Ok(at) => &mut entries[at].1,
-                Err(at) if entries.len() < SPARSE_MAX => {
-                    entries.insert(at, (index, count));
-                    return;
-                }
-                Err(_) => {
-                    let largest = entries.last().map_or(index, |last| last.0.max(index));
-                    let mut counters = vec![0; if usize::from(largest) < COUNTERS { COUNTERS } else { COUNTERS_MAX }];
-                    for (index, count) in entries {
-                        counters[usize::from(*index)] = *count;
+            Counts::Sparse(entries) => {
+                match (entries.binary_search_by_key(&index, |entry| entry.0), u32::try_from(count)) {
+                    (Ok(at), Ok(count)) if entries[at].1.checked_add(count).is_some() => {
+                        entries[at].1 += count;
+                        return;
                     }
-                    counters[usize::from(index)] = count;
-                    self.counts = Counts::Dense(counters);
-                    return;
+                    (Err(at), Ok(count)) if entries.len() < SPARSE_MAX => {
+                        entries.insert(at, (index, count));
+                        return;
+                    }
+                    _ => {}
                 }
-            },
-        };
-        let (sum, wrapped) = counter.overflowing_add(count);
-        *counter = sum;
-        if wrapped {
-            self.carries.push(index);
+                let largest = entries.last().map_or(index, |last| last.0.max(index));
+                let counters = if usize::from(largest) < COUNTERS { COUNTERS } else { COUNTERS_MAX };
+                let entries = std::mem::take(entries);
+                self.counts = Counts::Dense { low: vec![0; counters], carries: Vec::new() };
+                entries.into_iter().for_each(|(index, count)| self.add(index, u64::from(count)));
+                self.add(index, count);
+            }
         }
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
-        match &other.counts {
-            Counts::Sparse(entries) => entries.iter().for_each(|(index, count)| self.add(*index, *count)),
-            Counts::Dense(counters) => {
-                let used = counters.iter().enumerate().filter(|(_, count)| **count > 0);
-                used.for_each(|(index, count)| self.add(index as u16, *count));
-            }
-        }
-        self.carries.extend_from_slice(&other.carries);
+        other.for_each(|index, count| self.add(index, count));
     }
 
     /// The canonical bytes: see [`Histogram::encode`].
     pub fn encode(&self) -> Vec<u8> {
-        if self.carries.is_empty() {
-            return match &self.counts {
-                Counts::Sparse(entries) => encode(entries.iter().map(|(index, count)| (*index, u64::from(*count)))),
-                Counts::Dense(counters) => {
-                    let all = counters.iter().enumerate();
-                    encode(all.filter(|(_, count)| **count > 0).map(|(index, count)| (index as u16, u64::from(*count))))
-                }
-            };
-        }
-        self.close().encode()
+        let mut bytes = Vec::new();
+        let mut previous = 0;
+        self.for_each(|index, count| put_counter(&mut bytes, &mut previous, index, count));
+        bytes
     }
 
     /// The same counts, in 64 bits.
     pub fn close(&self) -> Histogram {
         let mut histogram = Histogram::default();
+        self.for_each(|index, count| histogram.add(index, count));
+        histogram
+    }
+
+    /// (counter index, count), ascending; no zeros.
+    fn for_each(&self, mut each: impl FnMut(u16, u64)) {
         match &self.counts {
-            Counts::Sparse(entries) => {
-                entries.iter().for_each(|(index, count)| histogram.add(*index, u64::from(*count)));
-            }
-            Counts::Dense(counters) => {
-                let used = counters.iter().enumerate().filter(|(_, count)| **count > 0);
-                used.for_each(|(index, count)| histogram.add(index as u16, u64::from(*count)));
+            Counts::Sparse(entries) => entries.iter().for_each(|(index, count)| each(*index, u64::from(*count))),
+            Counts::Dense { low, carries } => {
+                let mut carries = carries.iter().peekable();
+                for (block, counters) in low.chunks(BLOCK).enumerate() {
+                    let first = block * BLOCK;
+                    let carried = carries.peek().is_some_and(|(index, _)| usize::from(*index) < first + BLOCK);
+                    // Most blocks count nothing.
+                    if !carried && *counters == [0; BLOCK][..counters.len()] {
+                        continue;
+                    }
+                    for (place, low) in counters.iter().enumerate() {
+                        let index = (first + place) as u16;
+                        let carried = carries.next_if(|carry| carry.0 == index).map_or(0, |carry| carry.1);
+                        if *low != 0 || carried != 0 {
+                            each(index, (carried << 8) + u64::from(*low));
+                        }
+                    }
+                }
             }
         }
-        self.carries.iter().for_each(|index| histogram.add(*index, 1 << 32));
-        histogram
     }
 
     /// Heap bytes in use.
     pub fn heap_bytes(&self) -> usize {
         match &self.counts {
             Counts::Sparse(entries) => entries.capacity() * 8,
-            Counts::Dense(counters) => counters.len() * 4,
+            Counts::Dense { low, carries } => low.len() + carries.capacity() * 16,
         }
+    }
+}
+
+/// Counters that are looked at together for whether any of them counts.
+const BLOCK: usize = 32;
+
+#[cold]
+fn carry(carries: &mut Carries, index: u16, times: u64) {
+    match carries.binary_search_by_key(&index, |carry| carry.0) {
+        Ok(at) => carries[at].1 += times,
+        Err(at) => carries.insert(at, (index, times)),
     }
 }
 
@@ -198,7 +226,10 @@ impl Histogram {
 
     /// Ascending pairs of LEB128 varints (distance from the previous index, count); zeros are left out.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self.counts())
+        let mut bytes = Vec::new();
+        let mut previous = 0;
+        self.counts().for_each(|(index, count)| put_counter(&mut bytes, &mut previous, index, count));
+        bytes
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, HistogramError> {
@@ -221,15 +252,10 @@ impl Histogram {
     }
 }
 
-fn encode(counts: impl Iterator<Item = (u16, u64)>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut previous = 0;
-    for (index, count) in counts {
-        put_varint(&mut bytes, u64::from(index - previous));
-        put_varint(&mut bytes, count);
-        previous = index;
-    }
-    bytes
+fn put_counter(bytes: &mut Vec<u8>, previous: &mut u16, index: u16, count: u64) {
+    put_varint(bytes, u64::from(index - *previous));
+    put_varint(bytes, count);
+    *previous = index;
 }
 
 fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
@@ -352,9 +378,32 @@ mod tests {
     }
 
     #[test]
+    fn counters_go_round_without_loss_wherever_they_are_counted() {
+        let mut expected = Histogram::default();
+        let (mut recorded, mut merged) = (OpenHistogram::default(), OpenHistogram::default());
+        for (value, times) in
+            [(3, 1), (40, 255), (41, 256), (42, 257), (1_000, 512), (2_000, 70_000), (RECORDED_MAX, 600)]
+        {
+            let values = vec![value; times];
+            // Beside a hundred others, so that the array is in use.
+            let others: Vec<u64> = (100..200).collect();
+            for value in values.iter().chain(&others) {
+                recorded.record(*value);
+                expected.add(index_of(*value) as u16, 1);
+            }
+            merged.merge(&histogram_of(&values));
+            merged.merge(&histogram_of(&others));
+        }
+        assert_eq!(recorded.close(), expected);
+        assert_eq!(merged.close(), expected);
+        assert_eq!(recorded.encode(), expected.encode());
+        assert_eq!(merged.encode(), expected.encode());
+    }
+
+    #[test]
     fn a_counter_past_32_bits_is_not_lost() {
         let mut histogram = OpenHistogram::default();
-        histogram.add(7, u32::MAX);
+        histogram.add(7, u64::from(u32::MAX));
         histogram.add(7, 2);
         histogram.add(9, 1);
         let expected = vec![(7, (1_u64 << 32) + 1), (9, 1)];

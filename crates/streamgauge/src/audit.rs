@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use streamgauge_definitions::duration_us;
 use streamgauge_events::topics;
 use streamgauge_windows::{Audit, Mark, Report};
 
@@ -14,7 +15,6 @@ use crate::cli::bad_usage;
 use crate::kafka_args::KafkaArgs;
 use crate::shell::{self, Stop, Stopwatch};
 use crate::topic_input::{Found, KafkaTopics, Pass, file_of, read_lines};
-use crate::windows::duration_us;
 
 /// The audit found something.
 pub const EXIT_PROBLEMS: u8 = 3;

@@ -28,6 +28,7 @@ pub const EXIT_NOTHING_COUNTED: u8 = 3;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   streamgauge backfill --mapping mapping.yaml --input access.log.gz --out out
+  streamgauge backfill --event score --input scores.jsonl --definitions slis.yaml --out out
   streamgauge windows --input out --window 1h
   streamgauge audit --input out
 
@@ -37,8 +38,11 @@ Exit codes: 0 every row stands in the results, if only as a dead letter, 1 somet
 definitions, 3 not one row could be counted.")]
 pub struct BackfillArgs {
     /// How rows become events; docs/mappings.md explains the format
-    #[arg(long, value_name = "FILE")]
-    mapping: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "event", conflicts_with = "event")]
+    mapping: Option<PathBuf>,
+    /// The input are JSON lines of events as they stand in a topic, of this kind
+    #[arg(long, value_enum, value_name = "KIND")]
+    event: Option<EventKind>,
     /// Input files; may be repeated
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     input: Vec<PathBuf>,
@@ -67,7 +71,8 @@ pub struct BackfillArgs {
 }
 
 pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
-    let mapping = Mapping::open(&args.mapping).map_err(bad_usage)?;
+    let mapping = args.mapping.as_deref().map(Mapping::open).transpose().map_err(bad_usage)?;
+    let kind = mapping.as_ref().map(Mapping::kind).or(args.event.map(EventKind::kind)).unwrap_or(Kind::Request);
     let definitions = crate::definitions::read(&args.definitions).map_err(bad_usage)?;
     let settings = BundleSettings { series_max: args.series_max, ..BundleSettings::default() };
     let time = TimeSettings {
@@ -76,10 +81,10 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
         ..TimeSettings::default()
     };
     let bundle = Bundle { settings, definitions };
-    let topic = topic_of(&mapping, args.topic.as_deref(), &bundle).map_err(bad_usage)?;
+    let topic = topic_of(kind, args.topic.as_deref(), &bundle).map_err(bad_usage)?;
     let stage = SliStage::new(topics::REQUESTS, time, &bundle)?.also_reading(&topic)?;
     let index = stage.topic_index(&topic).unwrap_or_default();
-    let log = FileLog::open(&args.input, &mapping, index, &args.out, args.overwrite).map_err(bad_usage)?;
+    let log = FileLog::open(&args.input, mapping.as_ref(), index, &args.out, args.overwrite).map_err(bad_usage)?;
     let bar = progress(&log, args.quiet);
     let mut worker = Worker::new(log, stage, WorkerSettings { bounded: true, ..WorkerSettings::default() });
     while !worker.turn(shell::now(), Duration::ZERO)?.finished {
@@ -100,19 +105,31 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The topic that the rows of a mapping stand for.
-fn topic_of(mapping: &Mapping, asked: Option<&str>, bundle: &Bundle) -> anyhow::Result<String> {
-    let kind = mapping.kind();
-    let topic = asked.unwrap_or(match kind {
-        Kind::Request => topics::REQUESTS,
-        Kind::Score => topics::SCORES,
-        Kind::Resource => topics::RESOURCES,
-    });
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum EventKind {
+    Request,
+    Score,
+    Resource,
+}
+
+impl EventKind {
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Request => Kind::Request,
+            Self::Score => Kind::Score,
+            Self::Resource => Kind::Resource,
+        }
+    }
+}
+
+/// The topic that the rows stand for.
+fn topic_of(kind: Kind, asked: Option<&str>, bundle: &Bundle) -> anyhow::Result<String> {
+    let topic = asked.unwrap_or(topics::of(kind));
     let Some(source) = bundle.definitions.source(topic) else {
         bail!("no DataSource describes the topic {topic}; --definitions names the files that do");
     };
     if source.event != kind {
-        bail!("the topic {topic} holds {} events, and the mapping makes {kind} events of its rows", source.event);
+        bail!("the topic {topic} holds {} events, and the input {kind} events", source.event);
     }
     if source.format != Format::Json {
         bail!(

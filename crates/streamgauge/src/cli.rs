@@ -18,10 +18,14 @@ enum Command {
     Demo(crate::demo::DemoArgs),
     Backfill(crate::backfill::BackfillArgs),
     Import(crate::import::ImportArgs),
+    /// Propose a mapping for a file, and try one out
+    Mapping(crate::mapping::MappingArgs),
     Load(crate::load::LoadArgs),
     Verify(crate::verify::VerifyArgs),
     /// Compare Kafka's topics with the topic table, and set them up
     Topics(crate::topics::TopicsArgs),
+    Validate(crate::validate::ValidateArgs),
+    Eval(crate::eval::EvalArgs),
     Windows(crate::windows::WindowsArgs),
     Audit(crate::audit::AuditArgs),
     /// Print a completion script: add it to your shell's completions
@@ -67,9 +71,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => crate::demo::run(args),
         Command::Backfill(args) => crate::backfill::run(args),
         Command::Import(args) => crate::import::run(args),
+        Command::Mapping(args) => crate::mapping::run(args),
         Command::Load(args) => crate::load::run(args),
         Command::Verify(args) => crate::verify::run(args),
         Command::Topics(args) => crate::topics::run(args),
+        Command::Validate(args) => crate::validate::run(args),
+        Command::Eval(args) => crate::eval::run(args),
         Command::Windows(args) => crate::windows::run(args),
         Command::Audit(args) => crate::audit::run(args),
         Command::Completions { shell } => {

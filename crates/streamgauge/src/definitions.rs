@@ -21,6 +21,11 @@ impl fmt::Display for Mistakes {
 
 /// Reads files, and the `*.yaml` files of directories.
 pub fn read(paths: &[PathBuf]) -> anyhow::Result<Definitions> {
+    parse(&texts(paths)?).map_err(|mistakes| Mistakes(mistakes).into())
+}
+
+/// (name, text) of each file.
+pub fn texts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
     let mut texts = Vec::new();
     for path in paths {
         for file in yaml_files(path)? {
@@ -29,7 +34,7 @@ pub fn read(paths: &[PathBuf]) -> anyhow::Result<Definitions> {
             texts.push((file.display().to_string(), text));
         }
     }
-    parse(&texts).map_err(|mistakes| Mistakes(mistakes).into())
+    Ok(texts)
 }
 
 /// (name, text) of each file; schema files lie beside them.

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use streamgauge_events::{Offset, Rejection, topics};
+use streamgauge_events::{Offset, Reason, Rejection, topics};
 use streamgauge_mapping::{Counts, MappedFile, Mapping};
 use streamgauge_stage::{Committed, Delivery, Log, LogError, Output, Polled, Position, Record, Source};
 
@@ -29,9 +29,62 @@ pub struct FileLog<'m> {
 
 struct Input<'m> {
     name: String,
-    file: MappedFile<'m>,
+    file: Rows<'m>,
     next: Offset,
     ended: bool,
+}
+
+/// How the lines of a file become events.
+enum Rows<'m> {
+    Mapped(Box<MappedFile<'m>>),
+    /// They are events already.
+    Events(EventLines),
+}
+
+/// JSON lines as they would stand in the topic.
+struct EventLines {
+    lines: BufReader<File>,
+    line: Vec<u8>,
+    number: u64,
+    counts: Counts,
+    bytes_read: u64,
+    bytes_total: u64,
+}
+
+/// As in Kafka, where a larger record is refused.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+impl EventLines {
+    fn open(path: &Path) -> std::io::Result<Self> {
+        let file = File::open(path)?;
+        let bytes_total = file.metadata()?.len();
+        let lines = BufReader::with_capacity(1 << 20, file);
+        Ok(Self { lines, line: Vec::new(), number: 0, counts: Counts::default(), bytes_read: 0, bytes_total })
+    }
+
+    /// Reads the next line that is not blank: whether there was one, and whether it was of a length that can be.
+    fn advance(&mut self) -> std::io::Result<Option<bool>> {
+        loop {
+            self.line.clear();
+            let read = self.lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut self.line)? as u64;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.bytes_read += read;
+            self.number += 1;
+            let is_whole = self.line.ends_with(b"\n") || read < LINE_BYTES_MAX;
+            if !is_whole {
+                self.bytes_read += self.lines.skip_until(b'\n')? as u64;
+            }
+            self.line.truncate(self.line.trim_ascii_end().len());
+            if !self.line.is_empty() {
+                self.counts.rows += 1;
+                self.counts.events += u64::from(is_whole);
+                self.counts.rejected += u64::from(!is_whole);
+                return Ok(Some(is_whole));
+            }
+        }
+    }
 }
 
 /// The files of a directory, one a topic.
@@ -43,10 +96,10 @@ struct Outputs {
 const TOPICS: [&str; 3] = [topics::SLI_WINDOWS, topics::DEAD_LETTERS, topics::SLI_STATE];
 
 impl<'m> FileLog<'m> {
-    /// `topic`: index of the topic that the rows stand for.
+    /// `mapping`: how rows become events; without one, lines are events. `topic`: index of the topic that they stand for.
     pub fn open(
         inputs: &[PathBuf],
-        mapping: &'m Mapping,
+        mapping: Option<&'m Mapping>,
         topic: u16,
         directory: &Path,
         overwrite: bool,
@@ -55,21 +108,34 @@ impl<'m> FileLog<'m> {
         for path in inputs {
             let name =
                 path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-            opened.push(Input { name, file: MappedFile::open(path, mapping)?, next: 0, ended: false });
+            let file = match mapping {
+                Some(mapping) => Rows::Mapped(Box::new(MappedFile::open(path, mapping)?)),
+                None => {
+                    let lines = EventLines::open(path);
+                    Rows::Events(lines.with_context(|| format!("couldn't open {}", path.display()))?)
+                }
+            };
+            opened.push(Input { name, file, next: 0, ended: false });
         }
         Ok(Self { topic, inputs: opened, reading: 0, announced: false, outputs: Outputs::open(directory, overwrite)? })
     }
 
     /// Bytes read of bytes there are.
     pub fn progress(&self) -> (u64, u64) {
-        let read = self.inputs.iter().map(|input| input.file.bytes_read()).sum();
-        let total = self.inputs.iter().filter_map(|input| input.file.bytes_total()).sum();
-        (read, total)
+        let of = |input: &Input<'_>| match &input.file {
+            Rows::Mapped(file) => (file.bytes_read(), file.bytes_total().unwrap_or_default()),
+            Rows::Events(lines) => (lines.bytes_read, lines.bytes_total),
+        };
+        self.inputs.iter().map(of).fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
     }
 
     /// Rows and events of each input.
     pub fn counts(&self) -> Vec<(String, Counts)> {
-        self.inputs.iter().map(|input| (input.name.clone(), input.file.counts())).collect()
+        let of = |input: &Input<'_>| match &input.file {
+            Rows::Mapped(file) => file.counts(),
+            Rows::Events(lines) => lines.counts,
+        };
+        self.inputs.iter().map(|input| (input.name.clone(), of(input))).collect()
     }
 
     /// Gives the outputs their names.
@@ -123,6 +189,53 @@ fn partial_path(directory: &Path, topic: &str) -> PathBuf {
     directory.join(format!(".{topic}.jsonl.partial"))
 }
 
+impl Input<'_> {
+    /// Hands over the next record; `false` at the end of the file.
+    fn deliver_next(&mut self, source: Source, deliver: &mut dyn FnMut(Delivery<'_>)) -> Result<bool, String> {
+        let json;
+        let rejected;
+        let (value, rejected): (&[u8], Option<&Rejection>) = match &mut self.file {
+            Rows::Events(lines) => match lines.advance() {
+                Ok(Some(true)) => (&lines.line, None),
+                Ok(Some(false)) => {
+                    let message = format!("{} line {}: longer than {LINE_BYTES_MAX} bytes", self.name, lines.number);
+                    rejected = Rejection::new(Reason::Undecodable, message);
+                    (&lines.line, Some(&rejected))
+                }
+                Ok(None) => return Ok(false),
+                Err(error) => return Err(format!("{} after line {}: {error}", self.name, lines.number)),
+            },
+            Rows::Mapped(file) => {
+                let mapped = match file.next() {
+                    Some(Ok(mapped)) => mapped,
+                    Some(Err(error)) => return Err(error.to_string()),
+                    None => return Ok(false),
+                };
+                let offset = self.next;
+                self.next += 1;
+                let (value, rejected): (&[u8], Option<&Rejection>) = match &mapped.event {
+                    Ok(event) => {
+                        json = event.to_json();
+                        (&json, None)
+                    }
+                    Err(rejection) => {
+                        let message = format!("{} line {}: {}", self.name, mapped.line, rejection.message);
+                        rejected = Rejection::new(rejection.reason, message);
+                        (&mapped.raw, Some(&rejected))
+                    }
+                };
+                let record = Record { source, offset, timestamp: None, key: None, value: Some(value), rejected };
+                deliver(Delivery::Record(record));
+                return Ok(true);
+            }
+        };
+        let offset = self.next;
+        self.next += 1;
+        deliver(Delivery::Record(Record { source, offset, timestamp: None, key: None, value: Some(value), rejected }));
+        Ok(true)
+    }
+}
+
 impl Log for FileLog<'_> {
     fn poll(&mut self, _wait: Duration, deliver: &mut dyn FnMut(Delivery<'_>)) -> Result<Polled, LogError> {
         if !self.announced {
@@ -133,33 +246,15 @@ impl Log for FileLog<'_> {
         let Some(input) = self.inputs.get_mut(self.reading) else { return Ok(Polled::Delivered) };
         let source = source_of(self.topic, self.reading);
         for _ in 0..POLL_EVENTS_MAX {
-            match input.file.next() {
-                Some(Ok(mapped)) => {
-                    let value;
-                    let rejected;
-                    let (value, rejected): (&[u8], Option<&Rejection>) = match &mapped.event {
-                        Ok(event) => {
-                            value = event.to_json();
-                            (&value, None)
-                        }
-                        Err(rejection) => {
-                            let message = format!("{} line {}: {}", input.name, mapped.line, rejection.message);
-                            rejected = Rejection::new(rejection.reason, message);
-                            (&mapped.raw, Some(&rejected))
-                        }
-                    };
-                    let offset = input.next;
-                    input.next += 1;
-                    let record = Record { source, offset, timestamp: None, key: None, value: Some(value), rejected };
-                    deliver(Delivery::Record(record));
-                }
-                Some(Err(error)) => return Err(LogError::Fatal(error.to_string())),
-                None => {
+            match input.deliver_next(source, deliver) {
+                Ok(true) => {}
+                Ok(false) => {
                     input.ended = true;
                     self.reading += 1;
                     deliver(Delivery::End { source, position: input.next });
                     break;
                 }
+                Err(error) => return Err(LogError::Fatal(error)),
             }
         }
         Ok(Polled::Delivered)

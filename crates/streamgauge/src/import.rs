@@ -1,4 +1,4 @@
-//! `streamgauge import`: files → requests on Kafka, by the same mappings as `backfill`.
+//! `streamgauge import`: files → events on Kafka, by the same mappings as `backfill`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,24 +22,27 @@ pub const EXIT_REFUSED: u8 = 3;
 /// Refused rows shown when there is no file for them.
 const SHOWN_MAX: usize = 5;
 
-/// Write the requests of files to a Kafka topic
+/// Write the events of files to a Kafka topic
+///
+/// A mapping says what kind of event its rows become: requests, scores or resources, each with a topic of its own.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  streamgauge import --mapping examples/mappings/nezha.yaml --input minutes.csv --topic requests
+#[command(after_help = "Examples:
+  streamgauge import --mapping examples/mappings/nezha.yaml --input minutes.csv
+  streamgauge import --mapping examples/mappings/nab.yaml --input ec2_cpu_utilization_24ae8d.csv --topic test.resources
 
 Exit codes: 0 all rows sent, 3 rows were refused and --rejects was not given (the others were sent).")]
 pub struct ImportArgs {
     #[command(flatten)]
     kafka: KafkaArgs,
-    /// How rows become requests; docs/mappings.md explains the format
+    /// How rows become events; docs/mappings.md explains the format
     #[arg(long, value_name = "FILE")]
     mapping: PathBuf,
     /// Input files; may be repeated
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     input: Vec<PathBuf>,
-    /// Topic to write to
-    #[arg(long, default_value = topics::REQUESTS)]
-    topic: String,
+    /// Topic to write to; by default `requests`, `scores` or `resources`, as the mapping says
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
     /// How events are spread over partitions
     #[arg(long, value_enum, default_value = "round-robin")]
     partition_by: PartitionBy,
@@ -59,9 +62,10 @@ enum PartitionBy {
 pub fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     let mapping = Mapping::open(&args.mapping).map_err(bad_usage)?;
     let client = args.kafka.client().map_err(bad_usage)?;
-    let partitions = TopicReader::open(&client, &[&args.topic])?.watermarks()?.len() as i32;
+    let topic = args.topic.as_deref().unwrap_or_else(|| topics::of(mapping.kind()));
+    let partitions = TopicReader::open(&client, &[topic])?.watermarks()?.len() as i32;
     if partitions == 0 {
-        bail!("topic {} has no partitions", args.topic);
+        bail!("topic {topic} has no partitions");
     }
     let mut sender = RecordSender::open(&client, 100_000)?;
     let mut refused = Refused::open(args.rejects.as_deref())?;
@@ -80,7 +84,7 @@ pub fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
                         Some(key) => partition_of(key, partitions),
                         None => (sent % partitions as u64) as i32,
                     };
-                    sender.send(&args.topic, partition, key, Some(&event.to_json()), 0)?;
+                    sender.send(topic, partition, key, Some(&event.to_json()), 0)?;
                     sent += 1;
                 }
                 Err(rejection) => {
@@ -105,9 +109,9 @@ pub fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
     sender.flush()?;
     settled += settle(&mut sender)?;
     if settled != sent {
-        bail!("{sent} requests were sent, but only {settled} acknowledged");
+        bail!("{sent} events were sent, but only {settled} acknowledged");
     }
-    anstream::println!("{sent} requests written to {}, {} rows refused", args.topic, refused.total());
+    anstream::println!("{sent} {}s written to {topic}, {} rows refused", mapping.kind(), refused.total());
     refused.finish()
 }
 
@@ -116,7 +120,7 @@ fn settle(sender: &mut RecordSender) -> anyhow::Result<u64> {
     let settled = sender.take_settled();
     for delivered in &settled {
         if let Err(error) = &delivered.result {
-            bail!("a request was not taken by Kafka: {error}");
+            bail!("an event was not taken by Kafka: {error}");
         }
     }
     Ok(settled.len() as u64)

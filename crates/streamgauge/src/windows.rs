@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use streamgauge_definitions::{Bundle, Definitions, Empty, Slice, duration_text, duration_us};
+use streamgauge_events::facts::GOLDEN;
 use streamgauge_events::{EventTime, topics};
-use streamgauge_windows::{Fold, Label, Level, Only, Query, Window};
+use streamgauge_windows::{Fold, Label, Level, Only, Query, Slices, Window};
 
 use crate::cli::bad_usage;
 use crate::kafka_args::KafkaArgs;
 use crate::shell::Stop;
+use crate::slices_text;
 use crate::topic_input::{Found, KafkaTopics, Pass, file_of, read_lines};
 use crate::windows_text;
 
@@ -18,11 +21,13 @@ use crate::windows_text;
 ///
 /// Folds the deltas of `sli.windows` to windows that are aligned to multiples of their length since 1970 (UTC). A
 /// window is `partial` where input was lost, a batch is missing or more series came than a pane keeps; it is `open`
-/// until every input partition has been counted past its end. Windows without events are not listed.
+/// until every input partition has been counted past its end. Windows without events are not listed,
+/// but with --sli: then every slice of the SLI has a verdict, "no traffic" and "no coverage" among them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   streamgauge windows --input out --window 1h
   streamgauge windows --input out --window 60s --by service,route --service checkout --rows
+  streamgauge windows --input out --sli checkout-p99 --rows
   streamgauge windows --brokers 127.0.0.1:9092 --window 5m --quantile 0.5,0.999 --json
   streamgauge windows --input out --window 1d --from 2026-01-01 --to 2026-02-01 --csv
 
@@ -36,16 +41,20 @@ pub struct WindowsArgs {
     /// The topic to read from Kafka; with --input, the name of the file before .jsonl
     #[arg(long, default_value = topics::SLI_WINDOWS)]
     topic: String,
-    /// Length of a window, such as 60s, 5m, 1h or 1d: a multiple of the pane, which is 10s by default
-    #[arg(long, value_name = "DURATION", value_parser = duration_us, default_value = "60s")]
-    window: i64,
-    /// Labels to group by: tenant, service, route, version; others are added up. Default: tenant and service for the
-    /// golden signals, all labels for defined SLIs
+    /// Length of a window, such as 60s, 5m, 1h or 1d: a multiple of the pane, which is 10s by default. Default: 60s, or
+    /// the slice of the SLI
+    #[arg(long, value_name = "DURATION", value_parser = duration_us)]
+    window: Option<i64>,
+    /// Labels to group by: tenant, service, route, version and others; what is not named is added up. Default: tenant and
+    /// service for the golden signals, all labels for defined SLIs
     #[arg(long, value_name = "LABEL", value_delimiter = ',')]
     by: Option<Vec<Label>>,
-    /// Only this SLI; the golden signals are called `requests`
+    /// Only this SLI, with the verdict on every slice; the golden signals are called `requests`, `scores`, `resources`
     #[arg(long, value_name = "NAME")]
     sli: Option<String>,
+    /// Judge by these definitions, not by those that the results cite: files, or directories of them
+    #[arg(long, value_name = "PATH", requires = "sli")]
+    definitions: Vec<PathBuf>,
     /// Only this service
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
@@ -69,20 +78,30 @@ pub struct WindowsArgs {
     csv: bool,
 }
 
+/// Without `--window`, and where no SLI says otherwise.
+const WINDOW_US: i64 = 60_000_000;
+
 pub fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
+    // A defined SLI is shown slice by slice, unless series are to be added up in another way.
+    if let (Some(name), None) = (&args.sli, &args.by)
+        && !GOLDEN.contains(&name.as_str())
+    {
+        return slices(&args, name);
+    }
+    let window_us = args.window.unwrap_or(WINDOW_US);
     let query = Query {
-        length_us: args.window,
+        length_us: window_us,
         by: args.by.clone(),
         sli: args.sli.clone(),
         service: args.service.clone(),
-        from: args.from.map(|from| from.plus_us(args.window - 1).floor(args.window)),
-        to: args.to.map(|to| to.floor(args.window)),
+        from: args.from.map(|from| from.plus_us(window_us - 1).floor(window_us)),
+        to: args.to.map(|to| to.floor(window_us)),
         levels: args.quantile.clone(),
     };
     if let (Some(from), Some(to)) = (query.from, query.to)
         && from >= to
     {
-        let secs = args.window as f64 / 1e6;
+        let secs = window_us as f64 / 1e6;
         return Err(bad_usage(anyhow!(
             "no whole window of {secs} s lies between --from and --to; take shorter windows or a longer span"
         )));
@@ -100,9 +119,87 @@ pub fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
         windows_text::print_lines(windows_text::csv(&windows, &args.quantile))?;
     } else {
         let totals = query.whole_span(&fold)?;
-        windows_text::print_lines(windows_text::tables(&windows, &totals, &args.quantile, args.window, args.rows))?;
+        windows_text::print_lines(windows_text::tables(&windows, &totals, &args.quantile, window_us, args.rows))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every slice of a defined SLI, with its verdict.
+fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
+    // Freshness looks back beyond the first slice that is shown.
+    let only = Only { sli: Some(name.to_owned()), service: args.service.clone(), from: None, to: args.to };
+    let fold = match &args.input {
+        Some(directory) => from_directory(args, directory, only)?,
+        None => from_kafka(args, only)?,
+    };
+    warn_of_gaps(&fold);
+    let definitions = if args.definitions.is_empty() {
+        cited_definitions(args, &fold)?
+    } else {
+        crate::definitions::read(&args.definitions).map_err(bad_usage)?
+    };
+    let Some(sli) = definitions.slis.get(name) else {
+        let known: Vec<&str> = definitions.slis.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(bad_usage(anyhow!("no SLI is called {name:?}; defined are: {known}")));
+    };
+    let slice = match (sli.good.slice(), args.window) {
+        (Some(slice), Some(window)) if window != slice.length_us => {
+            let (window, slice) = (duration_text(window), duration_text(slice.length_us));
+            return Err(bad_usage(anyhow!(
+                "{name} is judged in slices of {slice}, not of {window}; leave --window away"
+            )));
+        }
+        (Some(slice), _) => slice,
+        (None, window) => Slice { length_us: window.unwrap_or(WINDOW_US), empty: Empty::Ignore },
+    };
+    fold.check_length(slice.length_us).map_err(bad_usage)?;
+    let rows = Slices { name, sli, slice, from: args.from, to: args.to }.rows(&fold);
+    if args.json {
+        let line = |row| serde_json::to_string(row).expect("texts and integers always have a JSON form");
+        windows_text::print_lines(rows.iter().map(line))?;
+    } else if args.csv {
+        windows_text::print_lines(slices_text::csv(&rows))?;
+    } else {
+        windows_text::print_lines(slices_text::tables(name, sli, slice.length_us, &rows, args.rows))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The definitions that the newest facts cite, from the state topic beside them.
+fn cited_definitions(args: &WindowsArgs, fold: &Fold) -> anyhow::Result<Definitions> {
+    let Some(cited) = fold.coverage().bundle() else {
+        bail!("nothing has been counted yet: there is no frontier in {}", args.topic);
+    };
+    let prefix = args.topic.strip_suffix(topics::SLI_WINDOWS).unwrap_or_default();
+    let state = format!("{prefix}{}", topics::SLI_STATE);
+    let mut found = None;
+    let mut look = |value: &[u8]| {
+        if let Ok(bundle) = serde_json::from_slice::<Bundle>(value)
+            && bundle.hash() == cited
+        {
+            found = Some(bundle.definitions);
+        }
+    };
+    match &args.input {
+        Some(directory) => read_lines(&file_of(directory, &state), &mut |_, value| {
+            look(value);
+            Ok(())
+        })?,
+        None => {
+            let stop = Stop::on_signals()?;
+            let mut kafka = KafkaTopics::open(&args.kafka.client().map_err(bad_usage)?, &[&state])?;
+            kafka.ask()?;
+            kafka.read(&stop, &|| false, &mut |_, found| {
+                if let Found::Record { value: Some(value), .. } = found {
+                    look(value);
+                }
+            })?;
+        }
+    }
+    found.with_context(|| {
+        format!("{state} does not hold the definitions {cited} that the facts cite; name the files by --definitions")
+    })
 }
 
 /// Folds what a directory holds.
@@ -159,28 +256,6 @@ fn warn_of_gaps(fold: &Fold) {
     }
 }
 
-/// `90s`, `5m`, `2h`, `1d`: a whole number and a unit.
-pub fn duration_us(text: &str) -> Result<i64, String> {
-    let expected =
-        || format!("{text:?} is no duration: write a whole number above 0 and a unit, such as 10s, 5m, 1h or 1d");
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit_us = match unit {
-        "ms" => 1_000,
-        "s" => 1_000_000,
-        "m" => 60_000_000,
-        "h" => 3_600_000_000,
-        "d" => 86_400_000_000,
-        _ => return Err(expected()),
-    };
-    let number: i64 = number.parse().map_err(|_| expected())?;
-    // Ten years: longer than any retention, and far from where microseconds overflow.
-    number
-        .checked_mul(unit_us)
-        .filter(|us| (1..=3_660 * 86_400_000_000).contains(us))
-        .ok_or_else(|| format!("{text:?} is out of range: from 1ms to 3660d"))
-}
-
 fn instant(text: &str) -> Result<EventTime, String> {
     // A civil date parses with a time of day behind it, and drops it: only ten characters are a date.
     let midnight = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
@@ -197,27 +272,6 @@ fn instant(text: &str) -> Result<EventTime, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations() {
-        for (text, expected) in [
-            ("60s", Some(60_000_000)),
-            ("5m", Some(300_000_000)),
-            ("1h", Some(3_600_000_000)),
-            ("1d", Some(86_400_000_000)),
-            ("250ms", Some(250_000)),
-            ("60", None),
-            ("s", None),
-            ("0s", None),
-            ("-5s", None),
-            ("1.5h", None),
-            ("99999999999999999999s", None),
-            ("9999d", None),
-            ("1 h", None),
-        ] {
-            assert_eq!(duration_us(text).ok(), expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn instants() {

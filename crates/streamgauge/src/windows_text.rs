@@ -5,13 +5,14 @@ use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use streamgauge_events::EventTime;
+use streamgauge_events::json_number::from_millionths;
 use streamgauge_windows::window::{BoundsUs, rfc3339_text};
 use streamgauge_windows::{Level, Window};
 
 /// Charts are as wide as this; longer spans put several windows into a column.
 const CHART_COLUMNS: usize = 40;
 /// So many windows are listed without being asked for.
-const ROWS_UNASKED: usize = 30;
+pub const ROWS_UNASKED: usize = 30;
 /// Shares of bad events from which a figure is coloured: a hundredth catches the eye, a twentieth alarms.
 const NOTABLE: f64 = 0.01;
 const ALARMING: f64 = 0.05;
@@ -58,7 +59,7 @@ pub fn csv(windows: &[Window], levels: &[Level]) -> Vec<String> {
     lines
 }
 
-fn csv_line(fields: &[String]) -> String {
+pub fn csv_line(fields: &[String]) -> String {
     let quoted = |field: &String| {
         if field.contains([',', '"', '\n', '\r']) {
             format!("\"{}\"", field.replace('"', "\"\""))
@@ -151,10 +152,11 @@ impl Span {
 
 fn summary(sli: &str, groups: &Groups<'_>, totals: &[Window], levels: &[Level], span: &Span) -> Vec<String> {
     let labels = label_names(groups);
+    let with_values = have_values(groups);
     let mut header: Vec<Cell> = labels.iter().map(|label| Cell::left(*label)).collect();
-    header.extend(["events", "per s", "good", "failed"].map(Cell::right));
-    header.extend(levels.iter().map(|level| Cell::right(&level.name)));
-    header.extend(["rate over time", "bad over time"].map(Cell::left));
+    header.extend(["events", "per s"].map(Cell::right));
+    header.extend(figure_names(with_values, levels));
+    header.extend(["rate over time", if with_values { "mean over time" } else { "bad over time" }].map(Cell::left));
     let mut table = vec![header];
     for (group, windows) in groups {
         // The whole span is in one window, but for times before 1970.
@@ -164,11 +166,9 @@ fn summary(sli: &str, groups: &Groups<'_>, totals: &[Window], levels: &[Level], 
             labels.iter().map(|label| Cell::left(group.get(*label).map_or("-", String::as_str))).collect();
         row.push(Cell::right(thousands(total.total)));
         row.push(Cell::right(rate_text(total.total as f64 / secs)));
-        row.push(good_cell(total));
-        row.push(Cell::right(thousands(total.failed)));
-        row.extend(levels.iter().map(|level| Cell::right(latency_text(bounds_of(total, level)))));
+        row.extend(figures(with_values, total, levels));
         let (rates, bad) = charts(windows, span);
-        row.extend([Cell::left(rates), Cell::left(bad)]);
+        row.extend([Cell::left(rates), Cell::left(if with_values { mean_chart(windows, span) } else { bad })]);
         table.push(row);
     }
     aligned(&table)
@@ -176,10 +176,11 @@ fn summary(sli: &str, groups: &Groups<'_>, totals: &[Window], levels: &[Level], 
 
 fn listing(groups: &Groups<'_>, levels: &[Level], span: &Span) -> Vec<String> {
     let labels = label_names(groups);
+    let with_values = have_values(groups);
     let mut header: Vec<Cell> = vec![Cell::left("start")];
     header.extend(labels.iter().map(|label| Cell::left(*label)));
-    header.extend(["events", "per s", "good", "failed"].map(Cell::right));
-    header.extend(levels.iter().map(|level| Cell::right(&level.name)));
+    header.extend(["events", "per s"].map(Cell::right));
+    header.extend(figure_names(with_values, levels));
     header.push(Cell::left(""));
     let mut table = vec![header];
     for window in groups.values().flatten() {
@@ -187,9 +188,7 @@ fn listing(groups: &Groups<'_>, levels: &[Level], span: &Span) -> Vec<String> {
         row.extend(labels.iter().map(|label| Cell::left(window.labels.get(*label).map_or("-", String::as_str))));
         row.push(Cell::right(thousands(window.total)));
         row.push(Cell::right(rate_text(window.total as f64 / (span.window_us as f64 / 1e6))));
-        row.push(good_cell(window));
-        row.push(Cell::right(thousands(window.failed)));
-        row.extend(levels.iter().map(|level| Cell::right(latency_text(bounds_of(window, level)))));
+        row.extend(figures(with_values, window, levels));
         let mut remarks: Vec<String> = window.lacks.iter().map(ToString::to_string).collect();
         if !window.complete {
             remarks.push("open".to_owned());
@@ -200,11 +199,60 @@ fn listing(groups: &Groups<'_>, levels: &[Level], span: &Span) -> Vec<String> {
     aligned(&table)
 }
 
+/// Scores and samples have a value, requests have a fate and a latency.
+fn have_values(groups: &Groups<'_>) -> bool {
+    groups.values().flatten().any(|window| window.values.is_some())
+}
+
+fn figure_names(with_values: bool, levels: &[Level]) -> Vec<Cell> {
+    if with_values {
+        return ["mean", "min", "max", "last"].map(Cell::right).into();
+    }
+    let names = levels.iter().map(|level| Cell::right(&level.name));
+    ["good", "failed"].map(Cell::right).into_iter().chain(names).collect()
+}
+
+fn figures(with_values: bool, window: &Window, levels: &[Level]) -> Vec<Cell> {
+    if with_values {
+        let Some(values) = &window.values else { return ["-"; 4].map(Cell::right).into() };
+        let mean = mean_of(values.sum, values.count);
+        return [mean, values.min, values.max, values.last].map(|value| Cell::right(from_millionths(value))).into();
+    }
+    let mut cells = vec![good_cell(window), Cell::right(thousands(window.failed))];
+    cells.extend(levels.iter().map(|level| Cell::right(latency_text(bounds_of(window, level)))));
+    cells
+}
+
+/// In millionths, rounded down: for the eye.
+fn mean_of(sum: i128, count: u64) -> i64 {
+    i64::try_from(sum.div_euclid(i128::from(count.max(1)))).unwrap_or_default()
+}
+
+/// Means of the columns, from the smallest to the largest of them. A blank: no value.
+fn mean_chart(windows: &[&Window], span: &Span) -> String {
+    let mut columns = vec![(0_i128, 0_u64); span.columns()];
+    for window in windows {
+        if let Some(values) = &window.values {
+            let (sum, count) = &mut columns[span.column(window)];
+            *sum += values.sum;
+            *count += values.count;
+        }
+    }
+    let means: Vec<Option<i64>> =
+        columns.iter().map(|(sum, count)| (*count > 0).then(|| mean_of(*sum, *count))).collect();
+    let smallest = means.iter().flatten().min().copied().unwrap_or_default();
+    let largest = means.iter().flatten().max().copied().unwrap_or_default();
+    let range = (largest - smallest).max(1) as f64;
+    means.iter().map(|mean| mean.map_or(' ', |mean| height((mean - smallest) as f64 / range))).collect()
+}
+
 fn label_names<'w>(groups: &Groups<'w>) -> Vec<&'w str> {
     let names: BTreeSet<&str> = groups.keys().flat_map(|labels| labels.keys().map(String::as_str)).collect();
     // The order in which people look for them.
-    let mut ordered: Vec<&str> =
-        ["tenant", "service", "route", "version"].into_iter().filter(|name| names.contains(name)).collect();
+    let mut ordered: Vec<&str> = ["tenant", "service", "metric", "instance", "route", "version"]
+        .into_iter()
+        .filter(|name| names.contains(name))
+        .collect();
     ordered.extend(names.iter().filter(|name| !ordered.contains(name)).copied().collect::<Vec<_>>());
     ordered
 }
@@ -255,24 +303,24 @@ fn good_cell(window: &Window) -> Cell {
     Cell { style, ..Cell::right(text) }
 }
 
-struct Cell {
-    text: String,
-    right: bool,
-    style: Style,
+pub struct Cell {
+    pub text: String,
+    pub right: bool,
+    pub style: Style,
 }
 
 impl Cell {
-    fn left(text: impl Into<String>) -> Self {
+    pub fn left(text: impl Into<String>) -> Self {
         Self { text: text.into(), right: false, style: Style::new() }
     }
 
-    fn right(text: impl Into<String>) -> Self {
+    pub fn right(text: impl Into<String>) -> Self {
         Self { right: true, ..Self::left(text) }
     }
 }
 
 /// Columns as wide as their widest cell; the first line is a header.
-fn aligned(table: &[Vec<Cell>]) -> Vec<String> {
+pub fn aligned(table: &[Vec<Cell>]) -> Vec<String> {
     let columns = table.iter().map(Vec::len).max().unwrap_or_default();
     let width =
         |column: usize| table.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count()).max();
@@ -292,7 +340,7 @@ fn aligned(table: &[Vec<Cell>]) -> Vec<String> {
     table.iter().enumerate().map(line).collect()
 }
 
-fn thousands(count: u64) -> String {
+pub fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -13,6 +13,7 @@ use streamgauge_events::{Delta, EventTime, Fact};
 
 use crate::cell::Cell;
 use crate::coverage::{BatchId, Coverage, Source};
+use crate::window::InvalidQuery;
 
 /// A fact that can't be added to anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,12 +55,28 @@ pub struct Fold {
     names: BTreeSet<Arc<Series>>,
     /// The topics that deltas of an SLI come from.
     topics: BTreeMap<String, BTreeSet<String>>,
+    /// From the first pane of each topic to the end of the last, whatever [`Only`] leaves out of them.
+    spans: BTreeMap<String, (EventTime, EventTime)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PaneSpan {
     pub start: EventTime,
     pub length_us: i64,
+}
+
+impl PaneSpan {
+    pub fn check_length(self, length_us: i64) -> Result<(), InvalidQuery> {
+        let pane_us = self.length_us;
+        if length_us <= 0 {
+            return Err(InvalidQuery::NoLength(length_us));
+        }
+        if length_us % pane_us != 0 {
+            let next_us = (length_us / pane_us + 1) * pane_us;
+            return Err(InvalidQuery::NotAMultiple { length_us, pane_us, next_us });
+        }
+        Ok(())
+    }
 }
 
 /// Whose bound series count in.
@@ -139,6 +156,7 @@ impl Fold {
     fn add_delta(&mut self, output_partition: i32, delta: &Delta) -> Result<(), Refused> {
         let source = Source { topic: delta.source.clone(), partition: delta.partition };
         let id = BatchId::of(delta.generation, delta.batch);
+        self.see_span(delta);
         if self.coverage.is_repeat(output_partition, &source, id) || !self.only.takes(delta) {
             return Ok(());
         }
@@ -186,6 +204,19 @@ impl Fold {
         new
     }
 
+    fn see_span(&mut self, delta: &Delta) {
+        let (start, end) = (delta.pane, EventTime(delta.pane.0.saturating_add(delta.pane_us)));
+        match self.spans.get_mut(&delta.source) {
+            Some(span) => *span = (span.0.min(start), span.1.max(end)),
+            None => drop(self.spans.insert(delta.source.clone(), (start, end))),
+        }
+    }
+
+    /// From the first pane of a topic to the end of the last.
+    pub fn span_of(&self, topic: &str) -> Option<(EventTime, EventTime)> {
+        self.spans.get(topic).copied()
+    }
+
     /// The topics that an SLI was counted from.
     pub fn topics_of(&self, sli: &str) -> impl Iterator<Item = &str> {
         self.topics.get(sli).into_iter().flatten().map(String::as_str)
@@ -193,6 +224,11 @@ impl Fold {
 
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// Whether windows of this length hold whole panes.
+    pub fn check_length(&self, length_us: i64) -> Result<(), InvalidQuery> {
+        self.panes.keys().try_for_each(|span| span.check_length(length_us))
     }
 
     /// What [`Only`] leaves out, `panes` don't hold.

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
-use streamgauge_definitions::{Aggregate, Bounds, Empty, Failures, Measure, Rule, Sli, Slice};
+use streamgauge_definitions::{Aggregate, Bounds, Empty, Failures, Label, Measure, Rule, Sli, Slice};
 use streamgauge_events::EventTime;
 use streamgauge_events::json_number::from_millionths;
+use streamgauge_stats::histogram::VALUE_MAX;
 
-use crate::cell::Sum;
+use crate::cell::{Cell, Sum};
 use crate::coverage::Lack;
 use crate::fold::{Fold, Group, Series};
 use crate::window::rfc3339_text;
@@ -21,6 +22,41 @@ pub struct Counted {
     pub sum: Sum,
     /// The newest event up to the end of the slice, those of earlier slices among them.
     pub newest: Option<EventTime>,
+    /// Successes within the threshold of a percentile: at least and at most. They differ only where events were counted
+    /// under another threshold, and this one lies within a counter of their histogram.
+    pub within: (u64, u64),
+}
+
+impl Counted {
+    pub fn add(&mut self, measure: &Measure, cell: &Cell) {
+        self.sum.add(cell);
+        if let Measure::Slice { rule: Rule::Percentile { at_most_us, .. }, .. } = measure {
+            let (least, most) = within(cell, *at_most_us);
+            self.within = (self.within.0 + least, self.within.1 + most);
+        }
+    }
+}
+
+/// Successes at or under the threshold: exact if it was declared when they were counted.
+fn within(cell: &Cell, threshold_us: u64) -> (u64, u64) {
+    if let Some(known) = cell.le.iter().find(|known| known.threshold_us == threshold_us) {
+        return (known.count, known.count);
+    }
+    let Some(latency) = &cell.latency else { return (0, 0) };
+    let histogram = latency.decoded();
+    let total = histogram.total() + latency.overflow;
+    if latency.max_us <= threshold_us {
+        return (total, total);
+    }
+    if latency.min_us > threshold_us {
+        return (0, 0);
+    }
+    let (mut above_least, above_most) = histogram.above(threshold_us, latency.overflow);
+    if threshold_us > VALUE_MAX {
+        // What lies above the range of the histogram may still lie within the threshold.
+        above_least -= latency.overflow;
+    }
+    (total - above_most, total - above_least)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -32,6 +68,8 @@ pub enum Verdict {
     Counted,
     /// Covered, and no event that could be judged.
     NoTraffic,
+    /// Its events were counted under another threshold than this one, and could be on either side of it.
+    Unknown,
     /// Not counted to its end, or a part of it is missing.
     NoCoverage,
 }
@@ -43,6 +81,7 @@ impl Verdict {
             Self::Bad => "bad",
             Self::Counted => "counted",
             Self::NoTraffic => "no traffic",
+            Self::Unknown => "unknown",
             Self::NoCoverage => "no coverage",
         }
     }
@@ -72,6 +111,12 @@ pub enum Value {
         good: u64,
         total: u64,
     },
+    /// At least and at most so many of so many.
+    Between {
+        least: u64,
+        most: u64,
+        total: u64,
+    },
 }
 
 /// Judges one slice that ends at `end`. `covered`: every partition has been counted past the end, and nothing is missing.
@@ -80,12 +125,21 @@ pub enum Value {
 pub fn judge(rule: &Rule, slice: Slice, end: EventTime, covered: bool, counted: &Counted) -> Judged {
     let cell = &counted.sum.cell;
     let usable = cell.n - cell.unjudged;
+    let mut is_unknown = false;
     let (holds, value) = match rule {
         Rule::Percentile { quantile, .. } => {
             // ceil(p n) of them at or under the threshold: le p_d >= p_n n.
-            let (le, n) = (u128::from(cell.good), u128::from(usable));
-            let holds = le * u128::from(quantile.denominator) >= u128::from(quantile.numerator) * n;
-            ((usable > 0).then_some(holds), Some(Value::Share { good: cell.good, total: usable }))
+            let suffices = |within: u64| {
+                let (le, n) = (u128::from(within), u128::from(usable));
+                le * u128::from(quantile.denominator) >= u128::from(quantile.numerator) * n
+            };
+            let (least, most) = counted.within;
+            is_unknown = suffices(least) != suffices(most);
+            let value = match least == most {
+                true => Value::Share { good: least, total: usable },
+                false => Value::Between { least, most, total: usable },
+            };
+            ((usable > 0).then(|| suffices(least)), Some(value))
         }
         Rule::Mean(bounds) => mean(cell.values.as_ref(), *bounds),
         Rule::Traffic(bounds) => {
@@ -119,6 +173,9 @@ pub fn judge(rule: &Rule, slice: Slice, end: EventTime, covered: bool, counted: 
             Empty::Bad => Some(false),
         };
         return Judged { verdict: Verdict::NoTraffic, counts, value: None };
+    }
+    if is_unknown {
+        return Judged { verdict: Verdict::Unknown, counts: None, value };
     }
     let good = holds == Some(true);
     Judged { verdict: Verdict::of(good), counts: Some(good), value }
@@ -199,33 +256,73 @@ impl Slices<'_> {
         let Some((first, last)) = self.span(fold) else { return Vec::new() };
         let length_us = self.slice.length_us;
         let mut series: BTreeMap<BTreeMap<String, String>, BTreeMap<EventTime, Counted>> = BTreeMap::new();
+        // (tenant, slice) in which the bound of series has folded something away.
+        let mut folded: BTreeSet<(&str, EventTime)> = BTreeSet::new();
         for (span, groups) in fold.raw() {
             for (group, cells) in groups {
+                if cells.folded().contains(self.name) {
+                    folded.insert((&group.tenant, span.start.floor(length_us)));
+                }
                 for (name, cell) in cells.series.iter().filter(|(series, _)| series.sli == self.name) {
                     let slices = series.entry(labels_of(group, name)).or_default();
-                    slices.entry(span.start.floor(length_us)).or_default().sum.add(cell);
+                    slices.entry(span.start.floor(length_us)).or_default().add(&self.sli.good, cell);
                 }
             }
         }
-        if series.is_empty() && self.sli.group_by.is_empty() {
-            // Nothing was ever counted for it: that is said slice by slice, too.
-            series.insert(BTreeMap::from([("service".to_owned(), self.sli.service.clone())]), BTreeMap::new());
+        let declared = self.declared_series();
+        for labels in &declared {
+            // Nothing may ever have been counted for it: that is said slice by slice, too.
+            if !series.keys().any(|known| same_but_tenant(known, labels)) {
+                series.insert(labels.clone(), BTreeMap::new());
+            }
         }
         let mut rows = Vec::new();
         for (labels, mut slices) in series {
+            // A series that nobody declared has no slice before its first event, nor where it has none.
+            let is_declared = declared.iter().any(|declared| same_but_tenant(&labels, declared));
+            let is_pinned = self.is_pinned(&labels);
+            let tenant = labels.get("tenant").map_or("", String::as_str);
             let mut newest: Option<EventTime> = None;
             let mut start = slices.keys().next().copied().unwrap_or(first).min(first);
             while start < last {
-                let mut counted = slices.remove(&start).unwrap_or_default();
+                let counted = slices.remove(&start);
+                let is_shown = start >= first && (is_declared || counted.is_some());
+                let mut counted = counted.unwrap_or_default();
                 newest = newest.max(counted.sum.cell.newest);
                 counted.newest = newest;
-                if start >= first {
-                    rows.push(self.row(fold, labels.clone(), start, &counted));
+                if is_shown {
+                    let is_bounded = !is_pinned && folded.contains(&(tenant, start));
+                    rows.push(self.row(fold, labels.clone(), start, &counted, is_bounded));
                 }
                 start = start.plus_us(length_us);
             }
         }
         rows
+    }
+
+    /// The series that exist by definition: that of the service, or those of every combination of declared values.
+    fn declared_series(&self) -> Vec<BTreeMap<String, String>> {
+        let service = BTreeMap::from([("service".to_owned(), self.sli.service.clone())]);
+        let combinations = self.sli.group_by.values().map(Vec::len).try_fold(1_usize, usize::checked_mul);
+        if combinations.is_none_or(|count| count > DECLARED_SERIES_MAX) {
+            return Vec::new();
+        }
+        self.sli.group_by.iter().fold(vec![service], |series, (label, values)| {
+            let with = |labels: &BTreeMap<String, String>, value: &String| {
+                let mut labels = labels.clone();
+                labels.insert(label.name(), value.clone());
+                labels
+            };
+            series.iter().flat_map(|labels| values.iter().map(move |value| with(labels, value))).collect()
+        })
+    }
+
+    /// Whether all of its values are declared: the bound of series takes nothing from it.
+    fn is_pinned(&self, labels: &BTreeMap<String, String>) -> bool {
+        let is_declared = |(label, values): (&Label, &Vec<String>)| {
+            labels.get(&label.name()).is_some_and(|value| values.binary_search(value).is_ok())
+        };
+        self.sli.group_by.iter().all(is_declared)
     }
 
     /// The topic as the facts call it: `requests` may have another name on the bus.
@@ -236,26 +333,30 @@ impl Slices<'_> {
     /// The first slice, and the end of the last.
     fn span(&self, fold: &Fold) -> Option<(EventTime, EventTime)> {
         let length_us = self.slice.length_us;
-        let mine = |groups: &BTreeMap<Group, crate::fold::GroupCells>| {
-            groups.values().flat_map(|cells| cells.series.keys()).any(|series| series.sli == self.name)
-        };
-        let panes = || fold.raw().iter().filter(|(_, groups)| mine(groups)).map(|(span, _)| *span);
-        // Without any event of its own, an SLI is shown over what was counted of others.
-        let all = || fold.raw().keys().copied();
-        let first = panes().next().or_else(|| all().next())?;
-        let newest = panes().last().or_else(|| all().last())?;
+        // Without any event of its own, an SLI is shown over what was counted of its topic.
+        let (first, newest) = fold.span_of(self.topic(fold))?;
         let counted = fold.coverage().complete_until_of(self.topic(fold)).filter(|until| *until < EventTime::AFTER_ALL);
-        let end = newest.start.plus_us(newest.length_us).max(counted.unwrap_or(EventTime::BEFORE_ALL));
+        let end = newest.max(counted.unwrap_or(EventTime::BEFORE_ALL));
         let ceil = |time: EventTime| time.plus_us(length_us - 1).floor(length_us);
-        let from = self.from.map_or(first.start.floor(length_us), |from| ceil(from).max(first.start.floor(length_us)));
+        let from = self.from.map_or(first.floor(length_us), |from| ceil(from).max(first.floor(length_us)));
         let to = self.to.map_or(ceil(end), |to| to.floor(length_us).min(ceil(end)));
         (from < to).then_some((from, to))
     }
 
-    fn row(&self, fold: &Fold, labels: BTreeMap<String, String>, start: EventTime, counted: &Counted) -> SliceRow {
+    fn row(
+        &self,
+        fold: &Fold,
+        labels: BTreeMap<String, String>,
+        start: EventTime,
+        counted: &Counted,
+        is_bounded: bool,
+    ) -> SliceRow {
         let end = start.plus_us(self.slice.length_us);
         let topic = self.topic(fold);
-        let lacks = fold.coverage().lacks_of(topic, start, end);
+        let mut lacks = fold.coverage().lacks_of(topic, self.rests_on(end, counted).min(start), end);
+        if is_bounded {
+            lacks.insert(Lack::SeriesBound);
+        }
         let complete = fold.coverage().complete_until_of(topic).is_some_and(|until| until >= end);
         let covered = complete && lacks.is_empty();
         let cell = &counted.sum.cell;
@@ -279,6 +380,20 @@ impl Slices<'_> {
     }
 }
 
+impl Slices<'_> {
+    /// From when on an event that is missing could change the verdict. What is stale may only seem so, since a newer
+    /// event was lost before the slice began; what is fresh stays fresh.
+    fn rests_on(&self, end: EventTime, counted: &Counted) -> EventTime {
+        match &self.sli.good {
+            Measure::Slice { rule: Rule::Freshness { at_most_us }, .. } => {
+                let fresh_from = end.minus_us(*at_most_us);
+                if counted.newest.is_some_and(|newest| newest >= fresh_from) { end } else { fresh_from }
+            }
+            _ => end,
+        }
+    }
+}
+
 /// Where single events are judged, a span has no verdict of its own but for what it lacks.
 fn events_of(covered: bool, counted: &Counted) -> Judged {
     let cell = &counted.sum.cell;
@@ -292,6 +407,14 @@ fn events_of(covered: bool, counted: &Counted) -> Judged {
     Judged { verdict, counts: None, value }
 }
 
+/// More combinations of declared values than this are shown only where they have events.
+const DECLARED_SERIES_MAX: usize = 1000;
+
+/// Tenants are not declared: each that has events has series of its own.
+fn same_but_tenant(labels: &BTreeMap<String, String>, declared: &BTreeMap<String, String>) -> bool {
+    labels.iter().filter(|(name, _)| *name != "tenant").eq(declared)
+}
+
 fn labels_of(group: &Group, series: &Series) -> BTreeMap<String, String> {
     let mut labels = series.labels.clone();
     labels.insert("service".to_owned(), series.service.clone());
@@ -302,12 +425,13 @@ fn labels_of(group: &Group, series: &Series) -> BTreeMap<String, String> {
 }
 
 impl Value {
-    /// As people read it: decimals, whole microseconds, `good/total`.
+    /// As people read it: decimals, whole microseconds, `good/total`, `least..most/total`.
     pub fn text(self) -> String {
         match self {
             Self::Millionths(value) => i64::try_from(value).map_or_else(|_| value.to_string(), from_millionths),
             Self::Microseconds(us) => us.to_string(),
             Self::Share { good, total } => format!("{good}/{total}"),
+            Self::Between { least, most, total } => format!("{least}..{most}/{total}"),
         }
     }
 }

@@ -293,15 +293,8 @@ impl Query {
     }
 
     fn window_of(&self, span: PaneSpan) -> Result<EventTime, InvalidQuery> {
-        let (length_us, pane_us) = (self.length_us, span.length_us);
-        if length_us <= 0 {
-            return Err(InvalidQuery::NoLength(length_us));
-        }
-        if length_us % pane_us != 0 {
-            let next_us = (length_us / pane_us + 1) * pane_us;
-            return Err(InvalidQuery::NotAMultiple { length_us, pane_us, next_us });
-        }
-        Ok(span.start.floor(length_us))
+        span.check_length(self.length_us)?;
+        Ok(span.start.floor(self.length_us))
     }
 
     fn takes(&self, series: &Series) -> bool {

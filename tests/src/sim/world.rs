@@ -403,7 +403,10 @@ impl<'a, S: Subject> World<'a, S> {
     fn turn_one(&mut self) -> Result<(), String> {
         let now = self.now;
         let ready: Vec<usize> = (0..self.processes.len()).filter(|i| self.processes[*i].stalled_until <= now).collect();
-        let index = if ready.is_empty() { return Ok(()) } else { *self.random.pick(&ready) };
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let index = *self.random.pick(&ready);
         self.turn(index)
     }
 

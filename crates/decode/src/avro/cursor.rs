@@ -38,7 +38,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A variable-length zigzag integer of 64 bits.
-    #[inline]
+    #[inline(always)]
     pub fn long(&mut self) -> Read<i64> {
         let value = match *self.rest {
             [first, ref behind @ ..] if first < 0x80 => {
@@ -50,7 +50,7 @@ impl<'a> Cursor<'a> {
         Ok((value >> 1) as i64 ^ (value as i64 & 1).wrapping_neg())
     }
 
-    #[inline]
+    #[inline(never)]
     fn long_of_many(&mut self) -> Read<u64> {
         let mut value = 0_u64;
         for (place, byte) in self.rest.iter().enumerate().take(10) {
@@ -120,6 +120,16 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(bytes).map_err(|_| self.broken("a text that is not UTF-8"))
     }
 
+    /// Passes over a text; its length in bytes. Most are ASCII, which is quicker to see than what characters there are.
+    #[inline]
+    pub fn skip_text(&mut self) -> Read<usize> {
+        let bytes = self.bytes()?;
+        if is_ascii(bytes) || std::str::from_utf8(bytes).is_ok() {
+            return Ok(bytes.len());
+        }
+        Err(self.broken("a text that is not UTF-8"))
+    }
+
     /// The blocks of an array or a map. Items of no width are counted, not visited.
     fn blocks(&mut self, no_width: bool, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
         loop {
@@ -148,9 +158,8 @@ impl<'a> Cursor<'a> {
     pub fn text_map(&mut self) -> Read<&'a [u8]> {
         let whole = self.rest;
         self.blocks(false, |cursor| {
-            cursor.text()?;
-            cursor.text()?;
-            Ok(())
+            cursor.skip_text()?;
+            cursor.skip_text().map(drop)
         })?;
         Ok(&whole[..whole.len() - self.rest.len()])
     }
@@ -170,7 +179,7 @@ impl<'a> Cursor<'a> {
             Skip::Int => self.int().map(drop),
             Skip::Long => self.long().map(drop),
             Skip::Bytes => self.bytes().map(drop),
-            Skip::Text => self.text().map(drop),
+            Skip::Text => self.skip_text().map(drop),
             Skip::Fixed(size) => self.fixed(*size).map(drop),
             Skip::Enum(symbols) => self.index(*symbols).map(drop),
             Skip::Union(branches) => {
@@ -185,9 +194,22 @@ impl<'a> Cursor<'a> {
                 self.blocks(*no_width, |cursor| cursor.skip_within(skips, *items, depth + 1))
             }
             Skip::Map(values) => self.blocks(false, |cursor| {
-                cursor.text()?;
+                cursor.skip_text()?;
                 cursor.skip_within(skips, *values, depth + 1)
             }),
         }
     }
+}
+
+/// By words of eight bytes; the last one may overlap the one before.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let high = words.iter().fold(0, |high, word| high | u64::from_ne_bytes(*word));
+    let tail = match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_ne_bytes(*last),
+        None => rest.iter().fold(0, |high, byte| high | u64::from(*byte)),
+    };
+    (high | tail) & HIGH == 0
 }

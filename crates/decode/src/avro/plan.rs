@@ -102,6 +102,9 @@ impl Plan {
     }
 }
 
+/// Whether a field of the writer's is one of ours.
+type Way<'w> = &'w dyn Fn(Field, &RecordField) -> bool;
+
 /// The places of the kind's fields among the writer's.
 fn matched(
     kind: Kind,
@@ -114,7 +117,7 @@ fn matched(
         reader.fields.iter().find(|known| known.name == field.name()).map_or(&[][..], |known| &known.aliases)
     };
     let mut found: Vec<(Field, usize)> = Vec::new();
-    let ways: [&dyn Fn(Field, &RecordField) -> bool; 3] = [
+    let ways: [Way; 3] = [
         &|field, written| written.name == field.name(),
         &|field, written| aliases(field).contains(&written.name),
         &|field, written| written.aliases.iter().any(|alias| alias == field.name()),

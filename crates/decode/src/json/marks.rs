@@ -68,7 +68,7 @@ impl Marks {
     }
 
     /// The place of the first quote at or behind `at`.
-    #[inline]
+    #[inline(always)]
     pub fn quote_from(&self, at: usize) -> Option<usize> {
         let mut index = at / BLOCK;
         let mut word = self.quotes.get(index)? & (u64::MAX << (at % BLOCK));

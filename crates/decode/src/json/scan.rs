@@ -25,19 +25,19 @@ pub enum Next {
 const DEPTH_MAX: u32 = 64;
 
 const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+    byte <= b' ' && matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
 impl<'a> Scan<'a, '_> {
-    #[inline]
+    #[inline(always)]
     pub fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }
 
-    #[inline]
+    #[inline(always)]
     fn blank(&self, mut at: usize) -> usize {
         while self.byte(at).is_some_and(is_blank) {
-            at += 1;
+            at = at.wrapping_add(1);
         }
         at
     }
@@ -64,24 +64,29 @@ impl<'a> Scan<'a, '_> {
         (self.blank(at + 1) == self.text.len()).then_some(Next::End)
     }
 
-    #[inline]
+    #[inline(always)]
     fn colon(&self, at: usize) -> Option<usize> {
         let at = self.blank(at);
         (self.byte(at)? == b':').then(|| self.blank(at + 1))
     }
 
     /// What stands between the quotes of the string at `at`, no control character among it.
-    #[inline]
+    #[inline(always)]
     pub fn string(&self, at: usize) -> Option<(usize, usize)> {
         if self.byte(at)? != b'"' {
             return None;
         }
         let start = at.wrapping_add(1);
         let end = self.marks.quote_from(start)?;
-        if self.marks.controls && self.text.as_bytes()[start..end].iter().any(|byte| *byte < 0x20) {
+        if self.marks.controls && self.has_controls(start, end) {
             return None;
         }
         Some((start, end))
+    }
+
+    #[cold]
+    fn has_controls(&self, start: usize, end: usize) -> bool {
+        self.text.as_bytes()[start..end].iter().any(|byte| *byte < 0x20)
     }
 
     #[inline]
@@ -90,8 +95,16 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// The string between two quotes, its escapes resolved.
-    #[inline]
+    #[inline(always)]
     pub fn unescaped(&self, start: usize, end: usize) -> Option<Cow<'a, str>> {
+        if self.marks.escapes {
+            return self.unescaped_if_escaped(start, end);
+        }
+        self.text.get(start..end).map(Cow::Borrowed)
+    }
+
+    #[cold]
+    fn unescaped_if_escaped(&self, start: usize, end: usize) -> Option<Cow<'a, str>> {
         if self.has_escapes(start, end) {
             return serde_json::from_str::<String>(self.text.get(start - 1..=end)?).ok().map(Cow::Owned);
         }
@@ -99,33 +112,70 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// As serde_json skips it: escapes are looked at, but not whether surrogates come in pairs.
-    #[inline]
+    #[inline(always)]
     fn skip_string(&self, at: usize) -> Option<usize> {
         let (start, end) = self.string(at)?;
-        if self.has_escapes(start, end) {
-            let mut rest = self.text.as_bytes()[start..end].iter();
-            while let Some(byte) = rest.next() {
-                if *byte != b'\\' {
-                    continue;
-                }
-                match rest.next()? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                    b'u' => {
-                        for _ in 0..4 {
-                            rest.next().filter(|digit| digit.is_ascii_hexdigit())?;
-                        }
+        if self.marks.escapes {
+            self.check_escapes(start, end)?;
+        }
+        Some(end.wrapping_add(1))
+    }
+
+    #[cold]
+    fn check_escapes(&self, start: usize, end: usize) -> Option<()> {
+        let mut rest = self.text.as_bytes()[start..end].iter();
+        while let Some(byte) = rest.next() {
+            if *byte != b'\\' {
+                continue;
+            }
+            match rest.next()? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                b'u' => {
+                    for _ in 0..4 {
+                        rest.next().filter(|digit| digit.is_ascii_hexdigit())?;
                     }
-                    _ => return None,
                 }
+                _ => return None,
             }
         }
-        Some(end + 1)
+        Some(())
     }
 
     /// Whether `word` stands there; where it ends.
-    #[inline]
+    #[inline(always)]
     pub fn word(&self, at: usize, word: &str) -> Option<usize> {
         self.text.as_bytes().get(at..)?.starts_with(word.as_bytes()).then(|| at + word.len())
+    }
+
+    /// The end of the object that begins at `at`, if it is flat, without blanks and escapes, and all of its values are
+    /// strings and plain integers, as most attributes are. `None` otherwise: then [`Scan::skip`] decides.
+    #[inline]
+    pub fn skip_flat_object(&self, mut at: usize) -> Option<usize> {
+        if self.marks.escapes || self.marks.controls {
+            return None;
+        }
+        // Behind the opening brace, then behind each comma, stands a key.
+        loop {
+            let key = at.wrapping_add(1);
+            if self.byte(key)? != b'"' {
+                return None;
+            }
+            let colon = self.marks.quote_from(key.wrapping_add(1))?.wrapping_add(1);
+            if self.byte(colon)? != b':' {
+                return None;
+            }
+            let value = colon.wrapping_add(1);
+            at = match self.byte(value)? {
+                b'"' => self.marks.quote_from(value.wrapping_add(1))?.wrapping_add(1),
+                b'1'..=b'9' => self.skip_digits(value)?,
+                _ => return None,
+            };
+            match self.byte(at)? {
+                b',' => {}
+                b'}' => return Some(at.wrapping_add(1)),
+                _ => return None,
+            }
+        }
     }
 
     /// The end of the value that begins at `at`.
@@ -183,14 +233,16 @@ impl<'a> Scan<'a, '_> {
         }
     }
 
+    #[inline(always)]
     fn skip_key(&self, at: usize) -> Option<usize> {
         self.colon(self.skip_string(at)?)
     }
 
+    #[inline]
     fn skip_digits(&self, mut at: usize) -> Option<usize> {
         let start = at;
         while self.byte(at).is_some_and(|byte| byte.is_ascii_digit()) {
-            at += 1;
+            at = at.wrapping_add(1);
         }
         (at > start).then_some(at)
     }
@@ -210,7 +262,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// An integer from 0 to `max`, and its end.
-    #[inline]
+    #[inline(always)]
     pub fn integer(&self, at: usize, max: i64) -> Option<(i64, usize)> {
         if let Some((value, end)) = self.plain_digits(at)
             && !matches!(self.byte(end), Some(b'.' | b'e' | b'E'))
@@ -266,7 +318,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// Digits as they begin a number: no zero before others.
-    #[inline]
+    #[inline(always)]
     fn plain_digits(&self, at: usize) -> Option<(u64, usize)> {
         let (value, end) = self.digits(at)?;
         (self.byte(at)? != b'0' || end == at.wrapping_add(1)).then_some((value, end))
@@ -275,44 +327,44 @@ impl<'a> Scan<'a, '_> {
     /// At least one digit and at most 16, eight at once.
     #[inline]
     fn digits(&self, start: usize) -> Option<(u64, usize)> {
-        const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
-        let mut rest = self.text.as_bytes().get(start..)?;
-        let mut value = 0_u64;
-        let mut at = start;
-        while let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
-            let digits = u64::from_le_bytes(*chunk) ^ 0x3030_3030_3030_3030;
-            // The highest bit of bytes from 10 on; carries only reach bytes behind one of those.
-            let other = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
-            if other == 0 {
-                if at != start && at != start.wrapping_add(8) {
-                    return None;
-                }
-                value = value.wrapping_mul(100_000_000).wrapping_add(eight_digits(digits));
-                at = at.wrapping_add(8);
-                rest = behind;
-                continue;
-            }
-            let count = other.trailing_zeros() / 8;
-            if count > 0 {
-                if at > start.wrapping_add(8) {
-                    return None;
-                }
-                // Zeros move in before them.
-                let moved = digits << (64 - 8 * count);
-                value = value.wrapping_mul(POWERS[count as usize]).wrapping_add(eight_digits(moved));
-                at = at.wrapping_add(count as usize);
-            }
-            return (at > start).then_some((value, at));
+        const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+        let rest = self.text.as_bytes().get(start..)?;
+        let Some((first, rest)) = rest.split_first_chunk::<8>() else { return self.digits_before_end(start) };
+        let (value, count) = leading_digits(*first);
+        if count < 8 {
+            return (count > 0).then_some((value, start.wrapping_add(count)));
         }
-        for byte in rest {
-            if !byte.is_ascii_digit() {
-                break;
-            }
-            value = value.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-            at = at.wrapping_add(1);
+        let Some((second, rest)) = rest.split_first_chunk::<8>() else { return self.digits_before_end(start) };
+        let (more, count) = leading_digits(*second);
+        if count == 8 && rest.first().is_some_and(u8::is_ascii_digit) {
+            return None;
         }
-        (at > start && at <= start.wrapping_add(16)).then_some((value, at))
+        let value = value.wrapping_mul(POWERS[count]).wrapping_add(more);
+        Some((value, start.wrapping_add(8).wrapping_add(count)))
     }
+
+    /// The same, one by one, where not enough bytes are left.
+    fn digits_before_end(&self, start: usize) -> Option<(u64, usize)> {
+        let end = self.skip_digits(start)?;
+        let digits = self.text.as_bytes()[start..end].iter();
+        let value = digits.fold(0_u64, |value, digit| value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
+        (end <= start + 16).then_some((value, end))
+    }
+}
+
+/// The value of the digits at the beginning, and how many there are.
+#[inline(always)]
+fn leading_digits(chunk: [u8; 8]) -> (u64, usize) {
+    let digits = u64::from_le_bytes(chunk) ^ 0x3030_3030_3030_3030;
+    // The highest bit of bytes from 10 on; carries only reach bytes behind one of those.
+    let other = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+    if other == 0 {
+        return (eight_digits(digits), 8);
+    }
+    let count = other.trailing_zeros() / 8;
+    // Zeros move in before them; in two steps, since all eight may go.
+    let moved = (digits << 8).wrapping_shl(56_u32.wrapping_sub(8_u32.wrapping_mul(count)));
+    (eight_digits(moved), count as usize)
 }
 
 /// Eight values of one digit each, the first one lowest, to one number: pairs, then fours, then all.

@@ -16,10 +16,11 @@ pub struct Member {
     pub kept: bool,
 }
 
-/// From the end of a value to the next one: `,"route":`.
+/// From the end of a value to the next one: `,"route":`. Zeros behind it, and masks that leave out as many bytes.
 #[derive(Clone, Copy, Debug)]
 struct Literal {
-    bytes: [u8; BYTES_MAX],
+    halves: [u128; 2],
+    masks: [u128; 2],
     length: usize,
     member: Member,
 }
@@ -29,44 +30,39 @@ const BYTES_MAX: usize = 32;
 const HALF: usize = BYTES_MAX / 2;
 
 impl Literal {
-    #[inline]
+    /// `None` where it is too long.
+    fn new(bytes: &[u8], member: Member) -> Option<Self> {
+        let (mut text, mut mask) = ([0; BYTES_MAX], [0; BYTES_MAX]);
+        text.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        mask[..bytes.len()].fill(0xff);
+        Some(Self { halves: halves(&text), masks: halves(&mask), length: bytes.len(), member })
+    }
+
+    #[inline(always)]
     fn stands_at(&self, record: &[u8], at: usize) -> bool {
         let Some(rest) = record.get(at..) else { return false };
-        match rest.first_chunk::<HALF>() {
-            Some(head) if self.length <= HALF => masked(head, self.length) == half(&self.bytes, 0),
-            Some(_) => match rest.first_chunk::<BYTES_MAX>() {
-                Some(whole) => {
-                    half(whole, 0) == half(&self.bytes, 0)
-                        && masked(&whole[HALF..].try_into().unwrap_or([0; HALF]), self.length - HALF)
-                            == half(&self.bytes, HALF)
-                }
-                None => rest.starts_with(&self.bytes[..self.length]),
-            },
-            None => rest.starts_with(&self.bytes[..self.length]),
+        if self.length <= HALF
+            && let Some(head) = rest.first_chunk::<HALF>()
+        {
+            return u128::from_le_bytes(*head) & self.masks[0] == self.halves[0];
         }
+        self.stands_before(rest)
+    }
+
+    /// Long ones, and those near the end of the record.
+    fn stands_before(&self, rest: &[u8]) -> bool {
+        let mut text = [0; BYTES_MAX];
+        let length = rest.len().min(BYTES_MAX);
+        text[..length].copy_from_slice(&rest[..length]);
+        let [head, tail] = halves(&text);
+        length >= self.length && head & self.masks[0] == self.halves[0] && tail & self.masks[1] == self.halves[1]
     }
 }
 
-#[inline]
-fn half(bytes: &[u8; BYTES_MAX], from: usize) -> u128 {
-    bytes[from..].first_chunk::<HALF>().map_or(0, |half| u128::from_le_bytes(*half))
+fn halves(bytes: &[u8; BYTES_MAX]) -> [u128; 2] {
+    let (halves, _) = bytes.as_chunks::<HALF>();
+    [u128::from_le_bytes(halves[0]), u128::from_le_bytes(halves[1])]
 }
-
-/// The first `length` bytes; `length` is from 1 to [`HALF`].
-#[inline]
-fn masked(bytes: &[u8; HALF], length: usize) -> u128 {
-    u128::from_le_bytes(*bytes) & MASKS[length % (HALF + 1)]
-}
-
-const MASKS: [u128; HALF + 1] = {
-    let mut masks = [0; HALF + 1];
-    let mut length = 1;
-    while length <= HALF {
-        masks[length] = masks[length - 1] << 8 | 0xff;
-        length += 1;
-    }
-    masks
-};
 
 #[derive(Debug, Default)]
 struct Shape {
@@ -102,7 +98,7 @@ impl Shapes {
     }
 
     /// The member whose key stands at `at`, and where its value begins.
-    #[inline]
+    #[inline(always)]
     pub fn guess(&mut self, record: &[u8], at: usize) -> Option<(Member, usize)> {
         let literal = self.shapes.get(self.current)?.literals.get(self.next)?;
         if !literal.stands_at(record, at) {
@@ -113,6 +109,7 @@ impl Shapes {
     }
 
     /// After a wrong guess: some members left out, or another shape.
+    #[inline(never)]
     pub fn guess_again(&mut self, record: &[u8], at: usize) -> Option<(Member, usize)> {
         // The first literal opens the object, the others don't.
         let ahead = if self.next == 0 { 0..0 } else { 1..4 };
@@ -155,16 +152,7 @@ impl Shapes {
     /// Learns a record by its literals. The shape that was of least use makes room.
     pub fn learn<'r>(&mut self, literals: impl Iterator<Item = (&'r [u8], Member)>) {
         self.records_until_lesson = RECORDS_BETWEEN_LESSONS;
-        let mut learned = Vec::new();
-        for (bytes, member) in literals.take(LITERALS_MAX) {
-            // A literal too long for its place never fits.
-            let mut literal = Literal { bytes: [0; BYTES_MAX], length: bytes.len(), member };
-            match literal.bytes.get_mut(..bytes.len()) {
-                Some(place) => place.copy_from_slice(bytes),
-                None => literal = Literal { bytes: [0xff; BYTES_MAX], length: BYTES_MAX, member },
-            }
-            learned.push(literal);
-        }
+        let learned = literals.take(LITERALS_MAX).map_while(|(bytes, member)| Literal::new(bytes, member)).collect();
         let shape = Shape { literals: learned, hits: 1 };
         if self.shapes.len() < SHAPES_MAX {
             self.shapes.push(shape);

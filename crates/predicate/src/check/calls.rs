@@ -4,7 +4,7 @@ use streamgauge_events::Field;
 
 use super::{Checker, Typed, general, is_attributes};
 use crate::names::closest;
-use crate::node::{General, Integer, Node, Test, Text};
+use crate::node::{General, Integer, Node, Test, Text, Texts};
 use crate::pattern::Pattern;
 use crate::syntax::{Expression, Form};
 
@@ -105,9 +105,12 @@ impl Checker<'_> {
             Typed::Text(text) => Some(text),
             other => {
                 let message = format!("{name} takes texts, {} is {}", self.source(expression), other.noun());
-                let remedy = match other {
-                    Typed::Condition(_) => "Write the condition alone",
-                    _ => "Compare numbers by == != < <= > >= or in",
+                let remedy = match (&other, &expression.form) {
+                    (_, Form::Integer(_) | Form::Decimal(_)) => {
+                        format!("Write \"{}\", in quotes", self.source(expression))
+                    }
+                    (Typed::Condition(_), _) => "Write the condition alone".to_owned(),
+                    _ => "Compare numbers by == != < <= > >= or in".to_owned(),
                 };
                 self.refuse(expression.start, message, remedy)
             }
@@ -118,7 +121,7 @@ impl Checker<'_> {
         let (of, with) = (self.text_of(of, name), self.text_of(with, name));
         Some(Typed::Condition(match (of?, with?) {
             (Text::Field(field), Text::Literal(literal)) => Node::TextTest(field, test, literal),
-            (of, with) => general(General::TestTexts(test, of, with)),
+            (of, with) => general(General::Texts(Texts::Test(test, of, with))),
         }))
     }
 
@@ -129,7 +132,7 @@ impl Checker<'_> {
             return self.refuse(pattern.start, message, "Write the pattern itself, in quotes: matches(\"^/pay\")");
         };
         match Pattern::new(text) {
-            Ok(pattern) => Some(Typed::Condition(general(General::Matches(of?, pattern)))),
+            Ok(pattern) => Some(Typed::Condition(general(General::Texts(Texts::Matches(of?, pattern))))),
             Err(error) => {
                 let remedy = "Write a pattern of RE2 without Unicode classes; a backslash of the pattern is \\\\ here, or \\ in r\"...\"";
                 self.refuse(pattern.start, format!("the pattern can't be read: {error}"), remedy)

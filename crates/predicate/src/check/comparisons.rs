@@ -4,14 +4,18 @@ use streamgauge_events::NumberField;
 
 use super::{Checker, Typed, general, is_attributes, negation};
 use crate::literal::{self, SCALE};
-use crate::node::{Decimal, General, Integer, Literals, Node, Text};
+use crate::node::{Decimal, General, Integer, Literals, Node, Text, Texts};
 use crate::syntax::{Comparison, Expression, Form};
 
 impl Checker<'_> {
     pub(super) fn compare(&mut self, comparison: Comparison, left: &Expression, right: &Expression) -> Option<Node> {
-        if let (Form::Compare(..), false) = (&left.form, self.source(left).starts_with('(')) {
+        if let Form::Compare(_, _, middle) = &left.form
+            && !self.source(left).starts_with('(')
+        {
             let message = format!("{} compares a comparison", comparison.symbol());
-            return self.refuse(left.start, message, "Comparisons don't chain: write a < b && b < c");
+            let (first, middle, last) = (self.source(left), self.source(middle), self.source(right));
+            let remedy = format!("Comparisons don't chain: write {first} && {middle} {} {last}", comparison.symbol());
+            return self.refuse(left.start, message, remedy);
         }
         let (one, other) = self.both(left, right)?;
         Some(match (one, other) {
@@ -43,7 +47,10 @@ impl Checker<'_> {
         let one = self.typed(left);
         let Form::List(entries) = &right.form else {
             let message = format!("in needs a list, {} is none", self.source(right));
-            let remedy = format!("Write in [{}]", self.source(right));
+            let remedy = match right.form {
+                Form::Text(_) | Form::Integer(_) | Form::Decimal(_) => format!("Write in [{}]", self.source(right)),
+                _ => format!("Write {} == {}", self.source(left), self.source(right)),
+            };
             return self.refuse(right.start, message, remedy);
         };
         Some(match one? {
@@ -51,7 +58,7 @@ impl Checker<'_> {
                 let literals = Literals::new(self.entries(left, entries, "texts in quotes", text_entry)?);
                 match text {
                     Text::Field(field) => Node::TextOneOf(field, literals),
-                    text => general(General::TextIn(text, literals)),
+                    text => general(General::Texts(Texts::In(text, literals))),
                 }
             }
             Typed::Integer(integer) => {
@@ -148,7 +155,7 @@ fn texts(comparison: Comparison, one: Text, other: Text) -> Node {
         (Comparison::Equal, Text::Field(field), Text::Literal(literal))
         | (Comparison::Equal, Text::Literal(literal), Text::Field(field)) => Node::TextIs(field, literal),
         (Comparison::NotEqual, one, other) => negation(texts(Comparison::Equal, one, other)),
-        (comparison, one, other) => general(General::CompareTexts(comparison, one, other)),
+        (comparison, one, other) => general(General::Texts(Texts::Compare(comparison, one, other))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is refused, and what to write instead.
 
-use streamgauge_events::Kind;
+use streamgauge_events::{Field, Kind};
 
 use super::{Checker, Typed, is_attributes};
 use crate::names::{closest_field, offered};
@@ -63,24 +63,42 @@ impl Checker<'_> {
                 };
                 self.refuse(of.start, format!("there is no {source}.{name}"), remedy)
             }
-            _ => self.refuse(name_at, format!("{source} has no member {name}"), "Only attributes has: attributes.name"),
+            _ => self.refuse(
+                name_at,
+                format!("{source} has no member {name}"),
+                "Only attributes have members: attributes.name",
+            ),
         }
     }
 
-    pub(super) fn refuse_as_condition<T>(&mut self, expression: &Expression, found: &Typed) -> Option<T> {
+    /// `before` is what the condition before it compares: `route` in `route == "/a" || "/b"`.
+    pub(super) fn refuse_as_condition<T>(
+        &mut self,
+        expression: &Expression,
+        found: &Typed,
+        before: Option<&str>,
+    ) -> Option<T> {
         let source = self.source(expression);
         let remedy = match (found, &expression.form) {
-            (Typed::Text(_), Form::Text(_)) => {
-                format!("Repeat what it is compared with: route == {source}, or write route in [{source}]")
-            }
-            (_, Form::Integer(_) | Form::Decimal(_)) => {
-                format!("Repeat what it is compared with: status == {source}, or write status in [{source}]")
-            }
+            (_, Form::Text(_) | Form::Integer(_) | Form::Decimal(_)) => match before {
+                Some(before) => {
+                    format!("Repeat what it is compared with: {before} == {source}, or write {before} in [..]")
+                }
+                None => format!("Compare a field with it: {} == {source}", self.field_for(found)),
+            },
             (Typed::Text(_), _) => format!("Compare it: {source} == \"...\""),
             (Typed::Decimal(_), _) => format!("Compare it: {source} >= 0.5"),
             _ => format!("Compare it: {source} > 0"),
         };
         self.refuse(expression.start, format!("{source} is {}, no condition", found.noun()), remedy)
+    }
+
+    /// A field of that type, as an example.
+    fn field_for(&self, found: &Typed) -> &'static str {
+        let is_text = matches!(found, Typed::Text(_));
+        let is_like =
+            |field: &Field| if is_text { matches!(field, Field::Text(_)) } else { matches!(field, Field::Number(_)) };
+        offered(self.kind).find(is_like).map_or("field", Field::name)
     }
 
     /// Sides of different types: the remedy is about the literal among them.

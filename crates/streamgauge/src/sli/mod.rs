@@ -85,11 +85,18 @@ fn run(settings: &SliSettings) -> Result<(), Failure> {
         http::serve(listen, board.clone()).map_err(Failure::Configuration)?;
         info!(%listen, "serving /metrics, /health/live and /health/ready");
     }
-    warn_of_foreign_clocks(settings);
     let mut threads: Vec<JoinHandle<Result<(), Exit>>> = Vec::new();
+    let mut warned = false;
     for index in 0..settings.workers {
         let stage =
-            SliStage::new(&settings.input, settings.time, &bundle).map_err(|halt| Failure::Exit(halt.into()))?;
+            SliStage::new(&settings.input, settings.time, &bundle).and_then(|stage| match settings.input.as_str() {
+                "off" => stage.without_requests(),
+                _ => Ok(stage),
+            });
+        let stage = stage.map_err(|halt| Failure::Exit(halt.into()))?;
+        if !std::mem::replace(&mut warned, true) {
+            warn_of_foreign_clocks(settings, stage.inputs());
+        }
         let (settings, board, stop) = (settings.clone(), board.clone(), stop.clone());
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
@@ -117,13 +124,14 @@ fn run(settings: &SliSettings) -> Result<(), Failure> {
 }
 
 /// Best effort: a cluster that can't be asked now is met again, with patience, by the workers.
-fn warn_of_foreign_clocks(settings: &SliSettings) {
-    let warning =
-        TopicAdmin::open(&settings.kafka(0).client, "").and_then(|admin| admin.timestamp_warning(&settings.input));
-    match warning {
-        Ok(Some(warning)) => warn!("{warning}"),
-        Ok(None) => {}
-        Err(error) => debug!(%error, "couldn't look up the timestamp type of the input topic"),
+fn warn_of_foreign_clocks(settings: &SliSettings, inputs: &[String]) {
+    for input in inputs {
+        let admin = TopicAdmin::open(&settings.kafka(0).client, "");
+        match admin.and_then(|admin| admin.timestamp_warning(input)) {
+            Ok(Some(warning)) => warn!("{warning}"),
+            Ok(None) => {}
+            Err(error) => debug!(%error, input, "couldn't look up the timestamp type of an input topic"),
+        }
     }
 }
 

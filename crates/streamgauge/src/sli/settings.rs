@@ -54,7 +54,7 @@ pub struct Args {
     /// Worker threads, each with a consumer and a producer [default: 1]
     #[arg(long, env = "STREAMGAUGE_WORKERS")]
     workers: Option<u32>,
-    /// Input topic [default: requests]
+    /// The topic of requests, or `off`; further topics are read as definitions name them [default: requests]
     #[arg(long, env = "STREAMGAUGE_INPUT")]
     input: Option<String>,
     /// Put before the names of the output topics [default: nothing]

@@ -3,3 +3,4 @@
 
 mod commands;
 mod docker;
+mod sli_pages;
