@@ -269,5 +269,5 @@ impl Plan {
 }
 
 /// Panes of a second rather than ten: more batches, more bursts, more moments to be killed in.
-const PACE: [&str; 8] =
+pub const PACE: [&str; 8] =
     ["--pane-secs", "1", "--max-out-of-orderness-ms", "1000", "--idle-after-ms", "1500", "--commit-interval-ms", "500"];

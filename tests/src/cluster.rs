@@ -9,8 +9,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use streamgauge_events::facts::GOLDEN;
 use streamgauge_events::topics::{self, table};
-use streamgauge_events::{DeadLetter, Fact, Offset};
+use streamgauge_events::{DeadLetter, EventTime, Fact, Offset};
 use streamgauge_kafka::{ClientSettings, RecordSender, TopicAdmin, TopicReader};
 use streamgauge_stage::{Delivery, Source};
 
@@ -108,18 +109,19 @@ impl Cluster {
     /// Everything committed in the output topics now.
     pub fn outputs(&self) -> anyhow::Result<Outputs> {
         let mut outputs = Outputs::default();
-        self.read(topics::SLI_WINDOWS, &mut |value| {
-            outputs.facts.push(Fact::from_json(value).context("a record of sli.windows that is no fact")?);
-            Ok(())
-        })?;
-        self.read(topics::DEAD_LETTERS, &mut |value| {
-            outputs.dead_letters.push(serde_json::from_slice(value).context("a record that is no dead letter")?);
-            Ok(())
-        })?;
+        for record in self.records(topics::SLI_WINDOWS)? {
+            let fact = Fact::from_json(record.value.as_deref().unwrap_or_default());
+            outputs.facts.push(fact.context("a record of sli.windows that is no fact")?);
+        }
+        for record in self.records(topics::DEAD_LETTERS)? {
+            let letter = serde_json::from_slice(record.value.as_deref().unwrap_or_default());
+            outputs.dead_letters.push(letter.context("a record that is no dead letter")?);
+        }
         Ok(outputs)
     }
 
-    fn read(&self, topic: &str, take: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    /// Everything committed in a topic of ours now, in order within its partitions.
+    pub fn records(&self, topic: &str) -> anyhow::Result<Vec<StoredRecord>> {
         let mut reader = TopicReader::open(&self.client(), &[&self.topic(topic)])?;
         let watermarks = reader.watermarks()?;
         let starts: Vec<(Source, Offset)> =
@@ -127,14 +129,19 @@ impl Cluster {
         let ends: BTreeMap<Source, Offset> =
             watermarks.iter().map(|(source, marks)| (*source, marks.log_end)).collect();
         reader.assign(&starts)?;
-        let mut result = Ok(());
+        let mut records = Vec::new();
         let _flow = reader.read_to(&ends, Duration::from_secs(30), &mut |delivery| {
             if let Delivery::Record(record) = delivery {
-                result = take(record.value.unwrap_or_default());
+                records.push(StoredRecord {
+                    partition: record.source.partition,
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    value: record.value.map(<[u8]>::to_vec),
+                });
             }
-            if result.is_ok() { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
+            std::ops::ControlFlow::Continue(())
         })?;
-        result
+        Ok(records)
     }
 
     /// Reads the outputs again and again until `done`.
@@ -151,6 +158,15 @@ impl Cluster {
     }
 }
 
+/// One record, without its key.
+#[derive(Clone, Debug)]
+pub struct StoredRecord {
+    pub partition: i32,
+    pub offset: Offset,
+    pub timestamp: Option<EventTime>,
+    pub value: Option<Vec<u8>>,
+}
+
 /// What a stage has written.
 #[derive(Debug, Default)]
 pub struct Outputs {
@@ -162,7 +178,7 @@ impl Outputs {
     /// Events of the golden signals.
     pub fn counted(&self) -> u64 {
         let golden = |fact: &Fact| match fact {
-            Fact::Delta(delta) if delta.sli == streamgauge_stage_sli::GOLDEN => Some(delta.n),
+            Fact::Delta(delta) if GOLDEN.contains(&delta.sli.as_str()) => Some(delta.n),
             _ => None,
         };
         self.facts.iter().filter_map(golden).sum()

@@ -104,3 +104,25 @@ fn definitions_of_a_live_late_pane_are_kept_however_far_max_ts_has_gone() {
     let later = open("new", Some((3, &ledger.metadata(3))));
     assert_eq!(starts(&later.metadata(3)), [(1010, "new")]);
 }
+
+/// A change is dropped when it is taken back before any record has met it. One that records have met may have rejected
+/// some of them, and is needed to reject them again.
+#[test]
+fn definitions_that_records_have_met_are_kept_even_if_no_pane_has() {
+    let mut ledger = open("old", None);
+    fold(&mut ledger, 0, 1000);
+    ledger.idle(1, EventTime(1100 * SECOND), &mut Outbox::default());
+    let committed = ledger.metadata(1);
+    let unmet = open("new", Some((1, &committed)));
+    let back = open("old", Some((1, &unmet.metadata(1))));
+    assert_eq!(starts(&back.metadata(1)), [(0, "old")]);
+
+    let mut met = open("new", Some((1, &committed)));
+    fold(&mut met, 1, 1000);
+    let mut back = open("old", Some((2, &met.metadata(2))));
+    fold(&mut back, 1, 1000);
+    back.passed(2).expect("the state is the same again");
+    let metadata = back.metadata(2);
+    assert_eq!(starts(&metadata), [(0, "old"), (1090, "new"), (1090, "old")]);
+    assert_eq!(metadata.b.iter().map(|activation| activation.from).collect::<Vec<_>>(), [0, 1, 2]);
+}
