@@ -75,9 +75,9 @@ impl<'n> Map<'n> {
             reader.wrong(node, path, "a block of keys", "docs/definitions.md shows each document as a whole.");
             return None;
         };
-        for (index, (key, _)) in entries.iter().enumerate() {
-            let again = entries[..index].iter().any(|(other, _)| other.text() == key.text());
-            if again {
+        let mut once: Vec<(&Node, &Node)> = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            if once.iter().any(|(other, _)| other.text() == key.text()) {
                 let shown = key.shown();
                 reader.mistake(
                     key.place,
@@ -86,10 +86,11 @@ impl<'n> Map<'n> {
                     "each key once",
                     "Remove one of them.",
                 );
+            } else {
+                once.push((key, value));
             }
         }
-        let entries = entries.iter().map(|(key, value)| (key, value)).collect();
-        Some(Self { place: node.place, path: path.to_owned(), entries })
+        Some(Self { place: node.place, path: path.to_owned(), entries: once })
     }
 
     pub fn path_of(&self, key: &str) -> String {
@@ -160,7 +161,10 @@ pub(crate) fn closest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>)
     names
         .into_iter()
         .map(|name| (edit_distance(&wrong.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 3)
+        .filter(|(distance, name)| {
+            // `atLeast` is a good beginning of `atLeastPerSec`.
+            *distance <= 1 + name.len() / 3 || (wrong.len() > 3 && name.starts_with(wrong))
+        })
         .min()
         .map(|(_, name)| name)
 }

@@ -206,7 +206,7 @@ fn checked_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         return None;
     }
     if name.is_empty() || name.len() > 128 || name.starts_with("__") {
-        reader.wrong(node, "metadata.name", "1 to 128 bytes that don't begin with __", "Choose a shorter name.");
+        reader.wrong(node, "metadata.name", "1 to 128 bytes that don't begin with __", "Choose another name.");
         return None;
     }
     Some(name.to_owned())
@@ -295,19 +295,19 @@ fn format(
         }
         Some("avro") => {
             let place = details.place();
-            let framing = framing.and_then(|node| match node.text() {
-                Some("single-object") => Some(Framing::SingleObject),
-                Some("confluent") => Some(Framing::Confluent),
-                _ => {
-                    let expected = "`single-object` or `confluent`";
-                    reader.wrong(node, &format!("{path}.framing"), expected, "docs/formats.md tells them apart.");
-                    None
-                }
-            });
-            let Some(framing) = framing else {
-                let expected = "`single-object` or `confluent`";
-                reader.mistake(place, &format!("{path}.framing"), "no such key", expected, "Add `framing:`.");
+            let expected = "`single-object` or `confluent`";
+            let framing_path = format!("{path}.framing");
+            let Some(node) = framing else {
+                reader.mistake(place, &framing_path, "no such key", expected, "Add `framing:`.");
                 return None;
+            };
+            let framing = match node.text() {
+                Some("single-object") => Framing::SingleObject,
+                Some("confluent") => Framing::Confluent,
+                _ => {
+                    reader.wrong(node, &framing_path, expected, "docs/formats.md tells them apart.");
+                    return None;
+                }
             };
             let Some(node) = schemas else {
                 let remedy = "Add `schemas:` with the schemas that records were written with.";
@@ -347,7 +347,8 @@ fn writer_schemas(
     for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");
         let Some(mut map) = Map::of(reader, item, &path) else { continue };
-        let id = map.take("id").and_then(|node| {
+        let id_node = map.take("id");
+        let id = id_node.and_then(|node| {
             let id = node.text().and_then(|text| text.parse::<u32>().ok());
             if id.is_none() {
                 reader.wrong(
@@ -360,7 +361,7 @@ fn writer_schemas(
             id.map(|id| (id, node))
         });
         match (framing, id) {
-            (Framing::Confluent, None) => {
+            (Framing::Confluent, None) if id_node.is_none() => {
                 let remedy = "Records name their schema by this id: add `id:`.";
                 reader.mistake(item.place, &format!("{path}.id"), "no such key", "the registry's id", remedy);
             }
@@ -389,16 +390,19 @@ fn writer_schemas(
             }
             (None, Some(node)) => text_of(reader, node, &format!("{path}.schema"), "the text of a schema")
                 .map(|text| (text.to_owned(), node)),
-            _ => {
+            (file, _) => {
                 let remedy = "Say `file:` with its name, or `schema:` with its text.";
-                reader.mistake(item.place, &path, "neither or both of `file` and `schema`", "one of them", remedy);
+                let found = neither_or_both(file.is_some(), "`file`", "`schema`");
+                reader.mistake(item.place, &path, &found, "one of them", remedy);
                 None
             }
         };
         map.finish(reader, &["id", "file", "schema"]);
         let Some((schema, node)) = text else { continue };
         let id = id.map(|(id, _)| id);
-        if let Some(event) = event
+        // Of a schema without its id nothing more can be said.
+        let has_its_id = framing == Framing::SingleObject || id.is_some();
+        if let Some(event) = event.filter(|_| has_its_id)
             && let Err(error) = AvroSchemas::new(event, framing, &[(id, schema.as_str())])
         {
             let expected = format!("a schema that can be read as a {event}");
@@ -454,18 +458,18 @@ fn sli(reader: &mut Reader<'_>, mut map: Map<'_>, known: &Known<'_>) -> Option<S
             metric.finish(reader, &["metricSource"]);
             metric_source(reader, source?, Form::Threshold, known)
         }
-        _ => {
+        (ratio, _) => {
             let remedy = "Single events are judged by `ratioMetric`, slices of time by `thresholdMetric`.";
-            reader.mistake(
-                place,
-                "spec",
-                "neither or both of `ratioMetric` and `thresholdMetric`",
-                "one of them",
-                remedy,
-            );
+            let found = neither_or_both(ratio.is_some(), "`ratioMetric`", "`thresholdMetric`");
+            reader.mistake(place, "spec", &found, "one of them", remedy);
             None
         }
     }
+}
+
+/// Of two keys one was expected: `both` tells which mistake was made.
+fn neither_or_both(both: bool, one: &str, other: &str) -> String {
+    if both { format!("both {one} and {other}") } else { format!("neither {one} nor {other}") }
 }
 
 /// Where the metric source stands: it judges events, or slices.
@@ -489,7 +493,13 @@ fn metric_source(reader: &mut Reader<'_>, mut source: Map<'_>, form: Form, known
             let path = source.path_of("type");
             reader.mistake(source.place(), &path, "no such key", &format!("`{SOURCE_TYPE}`"), remedy);
         }
-        found => source_type(reader, found, &source.path_of("type")),
+        found => {
+            source_type(reader, found, &source.path_of("type"));
+            if found.is_some_and(|node| node.text() != Some(SOURCE_TYPE)) {
+                // What is meant for another tool is not ours to judge.
+                return None;
+            }
+        }
     }
     let spec_node = source.need(reader, "spec", "a block of keys");
     let reference = reference.map(|node| (node, source.path_of("metricSourceRef")));
@@ -497,7 +507,7 @@ fn metric_source(reader: &mut Reader<'_>, mut source: Map<'_>, form: Form, known
     source.finish(reader, &["metricSourceRef", "type", "spec"]);
     let mut spec = Map::of(reader, spec_node?, &path)?;
     let topic = spec.take("topic").map(|node| (node, format!("{path}.topic")));
-    let data = data_source(reader, spec.place(), reference, topic, known);
+    let data = data_source(reader, (spec.place(), &path), reference, topic, known);
     let service = spec.need(reader, "service", "the name of a service").and_then(|node| {
         let path = format!("{path}.service");
         let service = text_of(reader, node, &path, "the name of a service")?;
@@ -563,7 +573,7 @@ fn finish_spec(reader: &mut Reader<'_>, rest: Vec<(&Node, &Node)>, path: &str, f
 /// Topic and kind of its events.
 fn data_source(
     reader: &mut Reader<'_>,
-    place: Place,
+    (place, path): (Place, &str),
     reference: Option<(&Node, String)>,
     topic: Option<(&Node, String)>,
     Known { definitions, broken }: &Known<'_>,
@@ -596,9 +606,10 @@ fn data_source(
             }
             found
         }
-        _ => {
+        (reference, _) => {
             let remedy = "Name the topic by `topic:`, or its DataSource by `metricSourceRef:`.";
-            reader.mistake(place, "", "neither or both of `topic` and `metricSourceRef`", "one of them", remedy);
+            let found = neither_or_both(reference.is_some(), "`topic`", "`metricSourceRef`");
+            reader.mistake(place, path, &found, "one of them", remedy);
             None
         }
     }
@@ -729,7 +740,9 @@ fn event_measure(reader: &mut Reader<'_>, spec: &mut Map<'_>, kind: Option<Kind>
         _ => {
             let remedy = "A predicate decides (`good`), a latency (`latencyThresholdUs`), or counts in the event \
                 (`goodCount` and `totalCount`).";
-            reader.mistake(spec.place(), &path, "none or several ways to judge an event", "one of them", remedy);
+            let several = good.is_some() || threshold.is_some() || counts;
+            let found = if several { "several ways to judge an event" } else { "no way to judge an event" };
+            reader.mistake(spec.place(), &path, found, "one of them", remedy);
             None
         }
     }
@@ -750,7 +763,8 @@ fn micros(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<u64> {
     let max = streamgauge_events::event::LATENCY_US_MAX as u64;
     let value = node.text().and_then(|text| text.parse::<u64>().ok()).filter(|us| (1..=max).contains(us));
     if value.is_none() {
-        reader.wrong(node, path, "a whole number of microseconds above 0", "300 ms are 300000.");
+        let expected = format!("a whole number of microseconds from 1 to {max}");
+        reader.wrong(node, path, &expected, "300 ms are 300000.");
     }
     value
 }
@@ -770,8 +784,9 @@ fn thresholds(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Vec<u6
         );
         return None;
     }
-    let values: Option<BTreeSet<u64>> =
+    let values: Vec<Option<u64>> =
         items.iter().enumerate().map(|(index, item)| micros(reader, item, &format!("{path}[{index}]"))).collect();
+    let values: Option<BTreeSet<u64>> = values.into_iter().collect();
     Some(values?.into_iter().collect())
 }
 
@@ -806,7 +821,7 @@ fn slice_measure(reader: &mut Reader<'_>, spec: &mut Map<'_>, kind: Option<Kind>
     let found: Vec<(&str, &Node)> = RULES.iter().filter_map(|name| Some((*name, spec.take(name)?))).collect();
     let [(name, node)] = found[..] else {
         let expected = format!("one of {}", listed(RULES));
-        let what = "none or several ways to judge a slice";
+        let what = if found.is_empty() { "no way to judge a slice" } else { "several ways to judge a slice" };
         reader.mistake(spec.place(), &path, what, &expected, "docs/definitions.md has an example of each.");
         return None;
     };

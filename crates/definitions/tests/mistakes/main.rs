@@ -1,0 +1,6 @@
+//! What is wrong with a document, as the author reads it: a text, and every mistake with its place and its remedy.
+
+mod documents;
+mod shown;
+mod slis;
+mod sources;
