@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use streamgauge_events::{EventTime, Offset, Rejection, topics};
+use streamgauge_decode::{AvroDecoder, AvroSchemas, Framing};
+use streamgauge_events::facts::{Last, OTHER};
+use streamgauge_events::{Event, EventTime, Fact, FieldSet, Kind, NumberField, Offset, Reason, Rejection, TextField};
 use streamgauge_memory_log::{Broker, GroupOffset, MemoryLog};
 use streamgauge_stage::{
     Activation, BatchHead, Cells, CommitMetadata, Committed, Delivery, Log, LogError, Outbox, Output, Polled, Position,
-    Source, Stage, TimeSettings, Unusable,
+    Source, Stage, Standing, TimeSettings, Unusable,
 };
 use streamgauge_stage_sli::{SliCells, SliStage};
+use streamgauge_tests::sim::writers::{SCHEMAS, schema_id};
 use streamgauge_tests::sim::{self, Schedule, Sound, Subject, world::GROUP};
 
 /// Schedules within which a mistake must show.
@@ -37,21 +40,37 @@ enum Mistake {
     UnstableFetch,
     /// Whoever writes commits its offsets, in the group or not.
     GenerationUnchecked,
+    /// Partitions of different topics with the same number are taken for one.
+    StateOfAnotherTopic,
+    /// The last value of a gauge is the one that came last.
+    LastByArrival,
+    /// Records are judged by the definitions of now, not by those of their pane.
+    JudgedByTheNewest,
+    /// A schema that is known now is known for all panes.
+    SchemaForOldPanes,
+    /// What the bound of series folds away loses its values.
+    EvictedValuesLost,
 }
 
 /// Beside each mistake, how it shows: in the output, or in a worker that refuses to go on.
 #[test]
 fn each_mistake_is_caught() {
     for (mistake, evidence) in [
-        (Mistake::StateKeptAfterAbort, "ledger of partition"),
+        (Mistake::StateKeptAfterAbort, "ledger of "),
         (Mistake::RewindOneTooHigh, "gave up: requests/"),
-        (Mistake::OffsetsOutsideTheTransaction, "ledger of partition"),
-        (Mistake::FrontierBeforeItsDeltas, "ledger of partition"),
-        (Mistake::LateCellsAgain, "ledger of partition"),
-        (Mistake::StateKeptByPositionAlone, "ledger of partition"),
-        (Mistake::AmbiguousTakenForCommitted, "ledger of partition"),
-        (Mistake::UnstableFetch, "ledger of partition"),
-        (Mistake::GenerationUnchecked, "ledger of partition"),
+        (Mistake::OffsetsOutsideTheTransaction, "ledger of "),
+        (Mistake::FrontierBeforeItsDeltas, "ledger of "),
+        (Mistake::LateCellsAgain, " counted + "),
+        (Mistake::StateKeptByPositionAlone, "ledger of "),
+        (Mistake::AmbiguousTakenForCommitted, "ledger of "),
+        (Mistake::UnstableFetch, "ledger of "),
+        (Mistake::GenerationUnchecked, "ledger of "),
+        (Mistake::StateOfAnotherTopic, "gave up: "),
+        (Mistake::StateOfAnotherTopic, "ledger of "),
+        (Mistake::LastByArrival, "folded output: "),
+        (Mistake::JudgedByTheNewest, "folded output: "),
+        (Mistake::SchemaForOldPanes, "dead letters: "),
+        (Mistake::EvictedValuesLost, "folded output: "),
     ] {
         let evident = |seed| fails(mistake, seed).filter(|failure| failure.contains(evidence));
         let caught = (0..SCHEDULES_MAX).find_map(|seed| Some((seed, evident(seed)?)));
@@ -90,13 +109,20 @@ impl Subject for Broken {
     type Log = BrokenLog;
     type Stage = BrokenStage;
 
-    fn log(&self, inner: MemoryLog, broker: &Broker) -> BrokenLog {
-        let broker = broker.clone();
-        BrokenLog { inner, broker, mistake: self.0, queued: Vec::new(), sent: Vec::new(), mine: BTreeMap::new() }
+    fn log(&self, inner: MemoryLog, broker: &Broker, inputs: &[String]) -> BrokenLog {
+        BrokenLog {
+            inner,
+            broker: broker.clone(),
+            inputs: inputs.to_vec(),
+            mistake: self.0,
+            queued: Vec::new(),
+            sent: Vec::new(),
+            mine: BTreeMap::new(),
+        }
     }
 
     fn stage(&self, inner: SliStage) -> BrokenStage {
-        BrokenStage { inner, late_cells_again: self.0 == Mistake::LateCellsAgain }
+        BrokenStage { inner, mistake: self.0 }
     }
 }
 
@@ -105,6 +131,7 @@ impl Subject for Broken {
 struct BrokenLog {
     inner: MemoryLog,
     broker: Broker,
+    inputs: Vec<String>,
     mistake: Mistake,
     /// Outputs of the open transaction, where their order is to be changed.
     queued: Vec<(Output, i32)>,
@@ -114,17 +141,21 @@ struct BrokenLog {
 }
 
 impl BrokenLog {
+    fn topic(&self, source: Source) -> &str {
+        &self.inputs[usize::from(source.topic)]
+    }
+
     fn write_past_the_transaction(&self, positions: &[Position]) {
         for Position { source, offset, metadata } in positions {
             let offset = GroupOffset { offset: *offset, metadata: metadata.clone() };
-            self.broker.alter_group_offset(GROUP, topics::REQUESTS, source.partition, Some(offset));
+            self.broker.alter_group_offset(GROUP, self.topic(*source), source.partition, Some(offset));
         }
     }
 
     fn unstable(&self, source: Source) -> Committed {
-        let known = self.broker.group_offset(GROUP, topics::REQUESTS, source.partition);
-        let (log_start, log_end) = self.broker.offsets(topics::REQUESTS, source.partition);
-        let partitions = self.broker.partitions(topics::REQUESTS).unwrap_or_default();
+        let known = self.broker.group_offset(GROUP, self.topic(source), source.partition);
+        let (log_start, log_end) = self.broker.offsets(self.topic(source), source.partition);
+        let partitions = self.broker.partitions(self.topic(source)).unwrap_or_default();
         let (offset, metadata) = known.map_or((None, String::new()), |known| (Some(known.offset), known.metadata));
         Committed { source, offset, metadata, log_start, log_end, partitions }
     }
@@ -153,8 +184,19 @@ impl Log for BrokenLog {
             }
             result => result?,
         };
+        let states: BTreeMap<i32, (Option<Offset>, String)> = all
+            .iter()
+            .rev()
+            .map(|committed| (committed.source.partition, (committed.offset, committed.metadata.clone())))
+            .collect();
         for committed in &mut all {
             match self.mistake {
+                Mistake::StateOfAnotherTopic => {
+                    let (offset, metadata) = states[&committed.source.partition].clone();
+                    if offset.is_some_and(|offset| offset <= committed.log_end) {
+                        (committed.offset, committed.metadata) = (offset, metadata);
+                    }
+                }
                 Mistake::RewindOneTooHigh => {
                     if let Ok(mut metadata) = CommitMetadata::decode(&committed.metadata)
                         && Some(metadata.m) < committed.offset
@@ -266,7 +308,7 @@ impl Log for BrokenLog {
 
 struct BrokenStage {
     inner: SliStage,
-    late_cells_again: bool,
+    mistake: Mistake,
 }
 
 impl Stage for BrokenStage {
@@ -293,49 +335,113 @@ impl Stage for BrokenStage {
     }
 
     fn cells(&self, topic: u16) -> BrokenCells {
-        let (inner, late_cells_again) = (self.inner.cells(topic), self.late_cells_again);
-        BrokenCells { inner, late_cells_again, newest: EventTime::BEFORE_ALL, left: Vec::new() }
+        BrokenCells {
+            inner: self.inner.cells(topic),
+            mistake: self.mistake,
+            newest: EventTime::BEFORE_ALL,
+            left: Vec::new(),
+            last: BTreeMap::new(),
+        }
     }
 }
 
 struct BrokenCells {
     inner: SliCells,
-    late_cells_again: bool,
+    mistake: Mistake,
     newest: EventTime,
     /// Late panes that should have been dropped.
     left: Vec<EventTime>,
+    /// What came last, by pane, tenant and service, instance and metric.
+    last: BTreeMap<(EventTime, [Option<String>; 4]), Last>,
+}
+
+impl BrokenCells {
+    fn remember(&mut self, pane: EventTime, offset: Offset, event: &Event<'_>) {
+        let text = |field| event.text(field).map(str::to_owned);
+        if let (Some(value), Some(metric)) = (event.number(NumberField::Value), text(TextField::Metric)) {
+            let tenant = Some(event.tenant().to_owned());
+            let series = [tenant, text(TextField::Service), text(TextField::Instance), Some(metric)];
+            self.last.insert((pane, series), Last { ts: event.ts, offset, value });
+        }
+    }
+
+    fn cut_changed(&mut self, pane: EventTime, head: &BatchHead<'_>, out: &mut Outbox) {
+        let mut cut = Outbox::default();
+        self.inner.cut(pane, head, &mut cut);
+        for output in cut.outputs() {
+            let Ok(Fact::Delta(mut delta)) = Fact::from_json(&output.value) else { continue };
+            let label = |name: &str| delta.labels.get(name).cloned();
+            match self.mistake {
+                Mistake::LastByArrival if delta.sli == "resources" => {
+                    let place = [Some(delta.tenant.clone()), Some(delta.service.clone())];
+                    let [tenant, service] = place;
+                    let series = [tenant, service, label("instance"), label("metric")];
+                    if let (Some(last), Some(values)) = (self.last.get(&(pane, series)), &mut delta.values) {
+                        values.last = *last;
+                    }
+                }
+                Mistake::EvictedValuesLost if delta.series_hash.is_none() && delta.labels.values().any(is_other) => {
+                    delta.values = None;
+                }
+                _ => {}
+            }
+            out.push(Output { value: delta.to_json(), ..output.clone() });
+        }
+        self.last.retain(|(of, _), _| *of != pane);
+    }
+}
+
+fn is_other(label: &String) -> bool {
+    label == OTHER
 }
 
 impl Cells for BrokenCells {
     type Event<'a> = <SliCells as Cells>::Event<'a>;
 
-    fn decode<'a>(&mut self, value: &'a [u8], event: &mut Self::Event<'a>) -> Result<EventTime, Rejection> {
-        self.inner.decode(value, event)
+    fn decode<'a>(
+        &mut self,
+        value: &'a [u8],
+        at: Standing,
+        event: &mut Self::Event<'a>,
+    ) -> Result<EventTime, Rejection> {
+        match self.inner.decode(value, at, event) {
+            Err(rejection)
+                if self.mistake == Mistake::SchemaForOldPanes && rejection.reason == Reason::UnknownSchema =>
+            {
+                let (ts, read) = read_with_any_schema(value).ok_or(rejection)?;
+                *event = read;
+                Ok(ts)
+            }
+            result => result,
+        }
     }
 
     fn fold(&mut self, pane: EventTime, offset: Offset, event: &Self::Event<'_>) {
         self.newest = self.newest.max(pane);
+        if self.mistake == Mistake::LastByArrival {
+            self.remember(pane, offset, event);
+        }
         self.inner.fold(pane, offset, event);
     }
 
     fn live(&self) -> usize {
-        if self.late_cells_again { 0 } else { self.inner.live() }
+        if self.mistake == Mistake::LateCellsAgain { 0 } else { self.inner.live() }
     }
 
     fn digest(&self) -> u64 {
-        if self.late_cells_again { 0 } else { self.inner.digest() }
+        if self.mistake == Mistake::LateCellsAgain { 0 } else { self.inner.digest() }
     }
 
     fn cut(&mut self, pane: EventTime, head: &BatchHead<'_>, out: &mut Outbox) {
         for late in std::mem::take(&mut self.left) {
             self.inner.cut(late, head, out);
         }
-        self.inner.cut(pane, head, out);
+        self.cut_changed(pane, head, out);
     }
 
     fn forget(&mut self, pane: EventTime) {
         let late = pane.plus_us(20_000_000) <= self.newest;
-        if self.late_cells_again && late {
+        if self.mistake == Mistake::LateCellsAgain && late {
             self.left.push(pane);
         } else {
             self.inner.forget(pane);
@@ -343,6 +449,22 @@ impl Cells for BrokenCells {
     }
 
     fn activate(&mut self, activations: &[Activation]) -> Result<(), Unusable> {
-        self.inner.activate(activations)
+        match activations.last() {
+            Some(newest) if self.mistake == Mistake::JudgedByTheNewest => {
+                self.inner.activate(&[Activation::first(newest.hash.clone())])
+            }
+            _ => self.inner.activate(activations),
+        }
     }
+}
+
+/// As a decoder does that knows all schemas, and asks nothing about time.
+fn read_with_any_schema(value: &[u8]) -> Option<(EventTime, Event<'_>)> {
+    [Framing::SingleObject, Framing::Confluent].into_iter().find_map(|framing| {
+        let schemas: Vec<(Option<u32>, &str)> =
+            SCHEMAS.iter().enumerate().map(|(number, text)| (Some(schema_id(number)), *text)).collect();
+        let schemas = AvroSchemas::new(Kind::Resource, framing, &schemas).ok()?;
+        let (_, event) = AvroDecoder::new(&schemas, FieldSet::ALL).decode(value).ok()?;
+        Some((event.ts, event))
+    })
 }

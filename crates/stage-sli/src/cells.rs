@@ -11,7 +11,7 @@ use streamgauge_decode::{AvroDecoder, AvroSchemas, JsonDecoder, SchemaKey};
 use streamgauge_definitions::{DataSource, Format};
 use streamgauge_events::facts::{FactType, OTHER};
 use streamgauge_events::{DeadLetter, Delta, Event, EventTime, FieldSet, Offset, Reason, Rejection, topics};
-use streamgauge_stage::{Activation, BatchHead, Cells, Outbox, Output, Placement, Unusable};
+use streamgauge_stage::{Activation, BatchHead, Cells, Outbox, Output, Placement, Standing, Unusable};
 
 use crate::cell::Cell;
 use crate::names::Names;
@@ -34,6 +34,7 @@ pub struct SliCells {
 
 struct Active {
     start: EventTime,
+    from: Offset,
     bundle: Arc<Compiled>,
     plan: Arc<Plan>,
 }
@@ -58,6 +59,7 @@ impl SliCells {
         // Fields that any known bundle reads: which of them is active is not known yet, and reading more changes nothing.
         let fields = bundles.values().map(|bundle| bundle.plan(&topic, source.event).fields);
         let fields = fields.reduce(FieldSet::union).unwrap_or_default();
+        let seed = bundles.values().next().map_or(0, |bundle| bundle.settings.series_key.hash(&[]));
         let decoder = match &schemas {
             None => Decoder::Json(JsonDecoder::new(source.event, fields)),
             Some(schemas) => Decoder::Avro(Box::new(AvroDecoder::new(schemas, fields))),
@@ -69,7 +71,7 @@ impl SliCells {
             decoder,
             bundles,
             active: Vec::new(),
-            names: Names::default(),
+            names: Names::new(seed),
             panes: BTreeMap::new(),
             live: 0,
         }
@@ -86,14 +88,28 @@ impl SliCells {
         applies.expect("a ledger activates its definitions before it folds")
     }
 
-    /// A record counts by the schemas of its own pane's definitions: a schema that came later makes it no event.
-    fn check_schema(&self, ts: EventTime, key: SchemaKey) -> Result<(), Rejection> {
-        let plan = &Self::active_at(&self.active, ts.floor(self.pane_us)).plan;
-        if plan.schemas.as_ref().is_none_or(|schemas| schemas.contains(&key)) {
+    /// A record counts by the schemas of its own pane's definitions: a schema that came later makes it no event. Nor does
+    /// one that came for its pane, but after the record, which was rejected then: whoever folds it again rejects it again.
+    fn check_schema(&self, ts: EventTime, offset: Offset, key: SchemaKey) -> Result<(), Rejection> {
+        let pane = ts.floor(self.pane_us);
+        let judges = |active: &&Active| active.start <= pane && active.from <= offset;
+        let judge = self.active.iter().rev().find(judges).or(self.active.first());
+        if judge.is_none_or(|active| active.plan.schemas.as_ref().is_none_or(|schemas| schemas.contains(&key))) {
             return Ok(());
         }
-        let message = format!("schema {key} is not among those that were defined for the time of the record");
+        let message = format!(
+            "schema {key} is not among those that are defined for the time of the record: add the writer's schema to those of the topic"
+        );
         Err(Rejection::new(Reason::UnknownSchema, message))
+    }
+
+    /// What is wrong with a record is said by a schema, which must be one of those that count. The decoder knows more of
+    /// them as time goes on, and other workers know others.
+    #[cold]
+    fn rejected(&self, value: &[u8], at: Standing, rejection: Rejection) -> Rejection {
+        let Format::Avro { framing, .. } = &self.source.format else { return rejection };
+        let Some((key, _)) = framing.split(value) else { return rejection };
+        self.check_schema(at.newest, at.offset, key).err().unwrap_or(rejection)
     }
 }
 
@@ -101,13 +117,16 @@ impl Cells for SliCells {
     type Event<'a> = Event<'a>;
 
     #[inline]
-    fn decode<'a>(&mut self, value: &'a [u8], event: &mut Event<'a>) -> Result<EventTime, Rejection> {
+    fn decode<'a>(&mut self, value: &'a [u8], at: Standing, event: &mut Event<'a>) -> Result<EventTime, Rejection> {
         match &mut self.decoder {
             Decoder::Json(decoder) => decoder.decode_into(value, event)?,
-            Decoder::Avro(decoder) => {
-                let key = decoder.decode_into(value, event)?;
-                self.check_schema(event.ts, key)?;
-            }
+            Decoder::Avro(decoder) => match decoder.decode_into(value, event) {
+                Ok(key) => {
+                    let ts = if event.ts < at.oldest { at.newest } else { event.ts };
+                    self.check_schema(ts, at.offset, key)?;
+                }
+                Err(rejection) => return Err(self.rejected(value, at, rejection)),
+            },
         }
         Ok(event.ts)
     }
@@ -168,7 +187,7 @@ impl Cells for SliCells {
                 return Err(Unusable::ReadAnotherWay { hash, before, now });
             }
             let plan = Arc::clone(bundle.plan(&self.topic, self.source.event));
-            Ok(Active { start: activation.start, plan, bundle: Arc::clone(bundle) })
+            Ok(Active { start: activation.start, from: activation.from, plan, bundle: Arc::clone(bundle) })
         };
         self.active = activations.iter().map(resolve).collect::<Result<_, _>>()?;
         Ok(())

@@ -22,6 +22,8 @@ pub(crate) struct Number {
 
 #[derive(Debug, Default)]
 pub(crate) struct Names {
+    /// From the key of series: whoever can choose routes must not be able to choose those that collide.
+    seed: u64,
     known: HashTable<Name>,
     generation: u64,
 }
@@ -54,10 +56,14 @@ impl Name {
 }
 
 impl Names {
+    pub fn new(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
     #[inline]
     pub fn number(&mut self, name: &NameRef<'_>) -> Number {
         let lengths = name.map(|text| text.map_or(ABSENT, |text| text.len() as u16));
-        let hash = hash(name);
+        let hash = hash(self.seed, name);
         let found = self.known.find(hash, |known| known.hash == hash && known.is(name, lengths));
         let index = match found {
             Some(known) => known.index,
@@ -84,25 +90,25 @@ const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Of every byte and every length. Names are compared in full, so a collision costs time only.
 #[inline]
-fn hash(name: &NameRef<'_>) -> u64 {
-    let mut hash = 0;
+fn hash(seed: u64, name: &NameRef<'_>) -> u64 {
+    let mut hash = seed;
     for text in name.iter().flatten() {
         let bytes = text.as_bytes();
-        hash = fold(hash ^ bytes.len() as u64, GOLDEN_RATIO);
+        hash = fold(hash ^ bytes.len() as u64, GOLDEN_RATIO ^ seed);
         // The last chunk overlaps the one before it. Text of fewer than eight bytes is one chunk.
         let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) else {
-            hash = fold(hash ^ short(bytes), GOLDEN_RATIO);
+            hash = fold(hash ^ short(bytes), GOLDEN_RATIO ^ seed);
             continue;
         };
         if bytes.len() > 16 {
             for chunk in bytes[8..bytes.len() - 8].chunks(8) {
                 hash = fold(
                     hash ^ chunk.first_chunk().map_or_else(|| short(chunk), |chunk| u64::from_le_bytes(*chunk)),
-                    GOLDEN_RATIO,
+                    GOLDEN_RATIO ^ seed,
                 );
             }
         }
-        hash = fold(hash ^ u64::from_le_bytes(*first), GOLDEN_RATIO ^ u64::from_le_bytes(*last));
+        hash = fold(hash ^ u64::from_le_bytes(*first), GOLDEN_RATIO ^ seed ^ u64::from_le_bytes(*last));
     }
     hash
 }

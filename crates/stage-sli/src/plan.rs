@@ -233,8 +233,10 @@ impl Plan {
                 Rule::Traffic(_) | Rule::Freshness { .. } => Judge::Any,
             },
         };
-        let labels: Vec<(Label, Vec<String>)> =
+        let mut labels: Vec<(Label, Vec<String>)> =
             sli.group_by.iter().map(|(label, values)| (label.clone(), values.clone())).collect();
+        // Readers, who know but names, order series by them.
+        labels.sort_by_key(|(label, _)| label.name());
         let mut fields: FieldSet = labels
             .iter()
             .map(|(label, _)| match label {

@@ -193,7 +193,7 @@ proptest! {
 #[test]
 fn the_largest_metadata_fit_into_a_commit() {
     let numbers = EventTime(i64::MIN);
-    let activation = Activation { start: numbers, hash: "f".repeat(16) };
+    let activation = Activation { start: numbers, hash: "f".repeat(16), from: i64::MIN };
     let metadata = CommitMetadata {
         v: 1,
         m: i64::MIN,

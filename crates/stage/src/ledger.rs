@@ -22,7 +22,15 @@ pub trait Cells {
     type Event<'a>: Default;
 
     /// Reads a record into an empty event, which is large, and therefore stays where it is. Answers its time.
-    fn decode<'a>(&mut self, value: &'a [u8], event: &mut Self::Event<'a>) -> Result<EventTime, Rejection>;
+    ///
+    /// Whether and why a record is rejected may depend on nothing but the record, where it stands, and the definitions
+    /// that are active: not on which others this worker has heard of.
+    fn decode<'a>(
+        &mut self,
+        value: &'a [u8],
+        at: Standing,
+        event: &mut Self::Event<'a>,
+    ) -> Result<EventTime, Rejection>;
 
     /// Adds the event at `offset` to the cells of the pane that starts at `pane`.
     fn fold(&mut self, pane: EventTime, offset: Offset, event: &Self::Event<'_>);
@@ -41,6 +49,16 @@ pub trait Cells {
 
     /// The definitions by the pane from which they apply, ascending.
     fn activate(&mut self, activations: &[Activation]) -> Result<(), Unusable>;
+}
+
+/// Where a record stands in its partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub offset: Offset,
+    /// The newest time of the events before it: stands for the time of a record that can't be read far enough to tell.
+    pub newest: EventTime,
+    /// Events from before this come too late. Definitions of their time need not be there any more.
+    pub oldest: EventTime,
 }
 
 /// Why definitions that were active before can't be activated again.
@@ -162,7 +180,7 @@ impl<C: Cells> Ledger<C> {
             dead_letters: 0,
             lost: Vec::new(),
             lost_events: 0,
-            activations: vec![Activation { start: EventTime::BEFORE_ALL, hash: opening.bundle.to_owned() }],
+            activations: vec![Activation::first(opening.bundle)],
             start: opening.offset,
             refold: None,
             last_pane: LastPane::NONE,
@@ -202,12 +220,12 @@ impl<C: Cells> Ledger<C> {
         (self.watermark, self.newest) = (committed.w, committed.x);
         (self.generation, self.batch, self.from) = (committed.g, committed.k, committed.t);
         (self.lost, self.lost_events) = (committed.l.clone(), committed.le);
-        self.activations = self.activations_after(opening.bundle, &committed)?;
+        self.activations = self.activations_after(opening, &committed)?;
         if let Err(halt) = self.activate() {
             if !opening.new_generation {
                 return Err(halt);
             }
-            self.activations = vec![Activation { start: EventTime::BEFORE_ALL, hash: opening.bundle.to_owned() }];
+            self.activations = vec![Activation::first(opening.bundle)];
             self.activate()?;
             self.start = opening.offset.max(opening.log_start);
             self.begin_generation(&committed, self.start);
@@ -240,8 +258,8 @@ impl<C: Cells> Ledger<C> {
     }
 
     /// A changed bundle starts behind every live pane, so those stay with the definitions that began them.
-    fn activations_after(&self, bundle: &str, committed: &CommitMetadata) -> Result<Vec<Activation>, Halt> {
-        let pane_us = self.time.pane_us;
+    fn activations_after(&self, opening: &Opening<'_>, committed: &CommitMetadata) -> Result<Vec<Activation>, Halt> {
+        let (bundle, pane_us) = (opening.bundle, self.time.pane_us);
         let mut activations = committed.b.clone();
         if activations.last().is_none_or(|last| last.hash != bundle) {
             let start = if committed.xn == EventTime::BEFORE_ALL && committed.wn == EventTime::BEFORE_ALL {
@@ -249,16 +267,19 @@ impl<C: Cells> Ledger<C> {
             } else {
                 committed.wn.floor(pane_us).max(committed.xn.floor(pane_us).plus_us(pane_us))
             };
-            activations.retain(|activation| activation.start < start);
-            // Going back before the change has begun is no change.
+            // Going back before the change has begun is no change. But records may have met it, and have been rejected by
+            // it: those are rejected again when they are folded again.
+            activations.retain(|activation| activation.start < start || activation.from < opening.offset);
             if activations.last().is_none_or(|last| last.hash != bundle) {
-                activations.push(Activation { start, hash: bundle.to_owned() });
+                activations.push(Activation { start, hash: bundle.to_owned(), from: opening.offset });
             }
         }
         // Definitions are needed as long as a record may still be folded into a pane of theirs: from m on, where max(ts)
-        // may be far behind the one at n (after an idle advance records move it without cutting anything).
+        // may be far behind the one at n (after an idle advance records move it without cutting anything). And as long
+        // as a record may be folded again that they have judged.
         let waits_us = self.time.max_out_of_orderness_us + self.time.late_horizon_us + pane_us;
-        while activations.len() > 1 && activations[1].start < committed.x.minus_us(waits_us) {
+        let is_over = |next: &Activation| next.start < committed.x.minus_us(waits_us) && next.from <= committed.m;
+        while activations.len() > 1 && is_over(&activations[1]) {
             activations.remove(0);
         }
         if activations.len() > ACTIVATIONS_MAX {
@@ -323,7 +344,7 @@ impl<C: Cells> Ledger<C> {
         }
         let value = record.value.ok_or_else(|| Rejection::new(Reason::NoValue, "the record has no value"))?;
         let mut event = C::Event::default();
-        let ts = self.cells.decode(value, &mut event)?;
+        let ts = self.cells.decode(value, self.standing(record.offset), &mut event)?;
         self.check_time(ts, record.timestamp)?;
 
         let pane = self.last_pane.of(ts, self.time.pane_us);
@@ -341,6 +362,11 @@ impl<C: Cells> Ledger<C> {
             self.cut(record.offset + 1, Cause::CellsMax, out);
         }
         Ok(())
+    }
+
+    fn standing(&self, offset: Offset) -> Standing {
+        let waits_us = self.time.max_out_of_orderness_us + self.time.late_horizon_us;
+        Standing { offset, newest: self.newest, oldest: self.newest.minus_us(waits_us) }
     }
 
     /// A clock that runs ahead is found by the log's own time; a record that comes too late, by the data alone.

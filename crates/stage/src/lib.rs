@@ -10,7 +10,7 @@ pub mod outbox;
 pub mod settings;
 pub mod worker;
 
-pub use ledger::{BatchHead, Cells, Ledger, Unusable};
+pub use ledger::{BatchHead, Cells, Ledger, Standing, Unusable};
 pub use log::{Committed, Delivery, Log, LogError, Polled, Position, Record, Source};
 pub use metadata::{Activation, CommitMetadata};
 pub use outbox::{Outbox, Output, Placement};

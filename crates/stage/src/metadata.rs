@@ -53,13 +53,27 @@ pub struct CommitMetadata {
     pub p: String,
 }
 
-/// From this pane on, these definitions.
+/// From this pane on, these definitions, for records from this offset on. (What was rejected before that was rejected
+/// whatever its pane, and stays so when it is folded again.)
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Activation {
     #[serde(rename = "s")]
     pub start: EventTime,
     #[serde(rename = "h")]
     pub hash: String,
+    #[serde(rename = "o", default, skip_serializing_if = "is_zero_offset")]
+    pub from: Offset,
+}
+
+impl Activation {
+    /// Of the definitions that a chain begins with.
+    pub fn first(hash: impl Into<String>) -> Self {
+        Self { start: EventTime::BEFORE_ALL, hash: hash.into(), from: 0 }
+    }
+}
+
+fn is_zero_offset(offset: &Offset) -> bool {
+    *offset == 0
 }
 
 impl CommitMetadata {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use streamgauge_events::{EventTime, Offset, Reason, Rejection};
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::{
-    Activation, BatchHead, Cells, CommitMetadata, Ledger, Outbox, Record, Source, TimeSettings, Unusable,
+    Activation, BatchHead, Cells, CommitMetadata, Ledger, Outbox, Record, Source, Standing, TimeSettings, Unusable,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -20,7 +20,7 @@ struct Counter {
 impl Cells for Counter {
     type Event<'a> = ();
 
-    fn decode(&mut self, value: &[u8], (): &mut ()) -> Result<EventTime, Rejection> {
+    fn decode(&mut self, value: &[u8], _: Standing, (): &mut ()) -> Result<EventTime, Rejection> {
         let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
         let seconds = seconds.ok_or_else(|| Rejection::new(Reason::Undecodable, "no number"))?;
         Ok(EventTime(seconds * SECOND))

@@ -5,33 +5,37 @@
 use std::collections::BTreeMap;
 
 use streamgauge_events::partitioner::partition_of;
-use streamgauge_events::{Cause, Frontier, topics};
+use streamgauge_events::{Cause, Frontier, Offset};
 use streamgauge_memory_log::{Broker, StoredRecord};
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::{Activation, Ledger, Outbox, Placement, Record, Source, Stage};
 use streamgauge_stage_sli::SliStage;
 
+use super::bundles::{BUNDLES, READS_ALL};
 use super::schedule::Schedule;
-use super::subject::{self, BUNDLES};
-use super::world::Activations;
+use super::subject;
+use super::world::{Activations, Place};
 
 /// Key and value of the records in each partition of each output topic, as one source partition makes them.
 pub type Written = BTreeMap<(&'static str, i32), Vec<(Vec<u8>, Vec<u8>)>>;
 
 pub struct Recorded<'a> {
-    pub partition: i32,
+    pub place: Place,
+    /// How far the partition was counted: to its end, unless nobody reads its topic any more.
+    pub until: Offset,
     pub frontiers: &'a [Frontier],
     pub activations: &'a Activations,
 }
 
 /// What the partition's records must have become.
 pub fn run(schedule: &Schedule, broker: &Broker, recorded: &Recorded<'_>) -> Result<Written, String> {
-    let Recorded { partition, frontiers, activations } = *recorded;
+    let Recorded { place: (topic, partition), until, frontiers, activations } = *recorded;
     let stage = stage_that_knows_all(schedule);
-    let records = broker.records(topics::REQUESTS, partition);
+    let mut records = broker.records(topic, partition);
+    records.retain(|record| record.offset < until);
     let first = frontiers.first().map_or_else(|| stage.bundle().to_owned(), |_| first_bundle(activations));
     let opening = Opening {
-        source: topics::REQUESTS,
+        source: topic,
         partition,
         partitions: 0,
         offset: 0,
@@ -42,16 +46,18 @@ pub fn run(schedule: &Schedule, broker: &Broker, recorded: &Recorded<'_>) -> Res
         bundle: &first,
         time: schedule.time,
     };
-    let halted = |halt| format!("the undisturbed run of partition {partition} halted: {halt}");
-    let mut ledger = Ledger::open(&opening, stage.cells(0)).map_err(halted)?;
+    let halted = |halt| format!("the undisturbed run of {topic}/{partition} halted: {halt}");
+    let index = stage.topic_index(topic).expect("it reads every topic");
+    let mut ledger = Ledger::open(&opening, stage.cells(index)).map_err(halted)?;
     let mut outbox = Outbox::default();
+    let source = Source { topic: index, partition };
     let mut rest = records.as_slice();
     for frontier in frontiers {
         ledger.set_partitions(frontier.partitions.unwrap_or(0));
         ledger.set_activations(activations_at(frontier, activations)).map_err(halted)?;
         let (batch, later) = rest.split_at(rest.partition_point(|record| record.offset < frontier.to));
         for record in batch {
-            ledger.fold(&borrowed(partition, record), &mut outbox).map_err(halted)?;
+            ledger.fold(&borrowed(source, record), &mut outbox).map_err(halted)?;
         }
         rest = later;
         if frontier.cause == Cause::Idle {
@@ -59,14 +65,17 @@ pub fn run(schedule: &Schedule, broker: &Broker, recorded: &Recorded<'_>) -> Res
             ledger.idle(frontier.to, now, &mut outbox);
         }
     }
+    if !activations.is_empty() {
+        ledger.set_activations(activations.clone()).map_err(halted)?;
+    }
     for record in rest {
-        ledger.fold(&borrowed(partition, record), &mut outbox).map_err(halted)?;
+        ledger.fold(&borrowed(source, record), &mut outbox).map_err(halted)?;
     }
     Ok(written(&outbox, broker))
 }
 
 fn stage_that_knows_all(schedule: &Schedule) -> SliStage {
-    let mut stage = subject::stage(schedule, 0);
+    let mut stage = subject::stage(schedule, READS_ALL);
     for bundle in 0..BUNDLES {
         for output in subject::stage(schedule, bundle).unsaved() {
             stage.learn(&output.key, &output.value);
@@ -76,20 +85,24 @@ fn stage_that_knows_all(schedule: &Schedule) -> SliStage {
 }
 
 fn first_bundle(activations: &Activations) -> String {
-    activations.values().next().cloned().unwrap_or_default()
+    activations.first().map(|first| first.hash.clone()).unwrap_or_default()
 }
 
 /// What was active when a batch was cut: the frontier's own definitions, behind those that began before them.
 fn activations_at(frontier: &Frontier, activations: &Activations) -> Vec<Activation> {
-    let earlier = activations.range(..frontier.bundle_start);
-    let earlier = earlier.map(|(start, hash)| Activation { start: *start, hash: hash.clone() });
-    let own = Activation { start: frontier.bundle_start, hash: frontier.bundle.clone() };
-    earlier.chain([own]).collect()
+    let (start, hash, to) = (frontier.bundle_start, &frontier.bundle, frontier.to);
+    let own = |known: &Activation| known.start == start && known.hash == *hash && known.from <= to;
+    if let Some(index) = activations.iter().rposition(own) {
+        return activations[..=index].to_vec();
+    }
+    // No record has met them, so no commit tells of them any more.
+    let earlier = activations.iter().filter(|known| known.start <= start && known.from < to).cloned();
+    earlier.chain([Activation { start, hash: hash.clone(), from: to }]).collect()
 }
 
-fn borrowed(partition: i32, record: &StoredRecord) -> Record<'_> {
+fn borrowed(source: Source, record: &StoredRecord) -> Record<'_> {
     Record {
-        source: Source { topic: 0, partition },
+        source,
         offset: record.offset,
         timestamp: Some(record.timestamp),
         key: record.key.as_deref(),

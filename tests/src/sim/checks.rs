@@ -1,47 +1,48 @@
 //! What must hold of the committed output, whatever went wrong on the way.
 //!
-//! (a) Folded, it is the oracle's truth. (b) Per source and output partition it is, byte for byte, what the undisturbed
+//! (a) Folded, it is the oracle's truth (`truth.rs`). (b) Per source and output partition it is, byte for byte, what the undisturbed
 //! run writes. (c) Every ledger is an unbroken chain: each batch begins where the last ended, its deltas stand before its
 //! frontier, every event is in a delta or in an open pane, every rejected record is a dead letter once. And what facts
 //! cite as their definitions is in the state topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use streamgauge_events::{DeadLetter, Delta, Fact, Frontier, topics};
+use streamgauge_events::facts::{GOLDEN, OTHER};
+use streamgauge_events::{DeadLetter, Delta, Fact, Frontier, Offset, Reason, topics};
+use streamgauge_stage::CommitMetadata;
+use streamgauge_windows::Audit;
 
+use super::bundles::TOPICS;
 use super::calm::{self, Recorded, Written};
 use super::subject::Subject;
-use super::world::{Activations, World};
-use crate::oracle::{self, CellName, Cells, Input, InputRecord, Limits, Totals};
-
-const GOLDEN: &str = "requests";
+use super::truth::check_truth;
+use super::world::{Activations, GROUP, Place, World};
 
 /// Everything committed, read back from the topics.
-struct Output {
-    /// By source partition.
-    written: BTreeMap<i32, Written>,
-    deltas: Vec<Delta>,
-    /// By source partition, in order, as output partition 0 has them.
-    frontiers: BTreeMap<i32, Vec<Frontier>>,
-    dead_letters: Vec<DeadLetter>,
+pub struct Output {
+    written: BTreeMap<Place, Written>,
+    pub deltas: Vec<Delta>,
+    /// In order, as output partition 0 has them.
+    frontiers: BTreeMap<Place, Vec<Frontier>>,
+    pub dead_letters: Vec<DeadLetter>,
 }
 
 pub fn check<S: Subject>(world: &mut World<'_, S>) -> Result<(), String> {
     let output = read(world)?;
-    world.counts.batches += output.frontiers.values().map(|frontiers| frontiers.len() as u64).sum::<u64>();
-    world.counts.dead_letters += output.dead_letters.len() as u64;
-    let partitions = world.broker.partitions(topics::REQUESTS).unwrap_or_default();
-    for partition in 0..partitions {
-        check_chain(world, &output, partition).map_err(|error| format!("ledger of partition {partition}: {error}"))?;
+    output.count(world);
+    for place in world.places() {
+        let in_ledger = |error| format!("ledger of {}/{}: {error}", place.0, place.1);
+        check_chain(world, &output, place).map_err(in_ledger)?;
     }
     check_citations(world, &output)?;
     if world.schedule.features.lost_ranges {
         // What has left the log can't be counted: the chains have accounted for it above.
         return Ok(());
     }
+    check_audit(world)?;
     check_truth(world, &output)?;
-    for partition in 0..partitions {
-        check_bytes(world, &output, partition)?;
+    for place in world.places() {
+        check_bytes(world, &output, place)?;
     }
     Ok(())
 }
@@ -61,41 +62,58 @@ fn read<S: Subject>(world: &World<'_, S>) -> Result<Output, String> {
     Ok(output)
 }
 
+fn place_of(topic: &str, partition: i32) -> Result<Place, String> {
+    let known = TOPICS.into_iter().find(|known| *known == topic);
+    Ok((known.ok_or_else(|| format!("a record tells of topic {topic}, which nobody has"))?, partition))
+}
+
 impl Output {
     /// Sorts one record in, and says which source partition it comes from.
-    fn take(&mut self, topic: &str, partition: i32, value: &[u8]) -> Result<i32, String> {
+    fn take(&mut self, topic: &str, partition: i32, value: &[u8]) -> Result<Place, String> {
         let unreadable = |error| format!("an unreadable record in {topic}: {error}");
         if topic == topics::DEAD_LETTERS {
             let letter: DeadLetter = serde_json::from_slice(value).map_err(unreadable)?;
-            let source = letter.partition;
+            let place = place_of(&letter.source, letter.partition)?;
             self.dead_letters.push(letter);
-            return Ok(source);
+            return Ok(place);
         }
         match Fact::from_json(value).map_err(unreadable)? {
             Fact::Delta(delta) => {
-                let source = delta.partition;
+                let place = place_of(&delta.source, delta.partition)?;
                 self.deltas.push(delta);
-                Ok(source)
+                Ok(place)
             }
             Fact::Frontier(frontier) => {
-                let source = frontier.partition;
+                let place = place_of(&frontier.source, frontier.partition)?;
                 if partition == 0 {
-                    self.frontiers.entry(source).or_default().push(frontier);
+                    self.frontiers.entry(place).or_default().push(frontier);
                 }
-                Ok(source)
+                Ok(place)
             }
         }
+    }
+
+    fn count<S: Subject>(&self, world: &mut World<'_, S>) {
+        let count = |found: usize| found as u64;
+        let is_other = |delta: &&Delta| delta.labels.values().any(|label| label == OTHER);
+        world.counts.batches += count(self.frontiers.values().map(Vec::len).sum());
+        world.counts.dead_letters += count(self.dead_letters.len());
+        let unknown = self.dead_letters.iter().filter(|letter| letter.reason == Reason::UnknownSchema);
+        world.counts.unknown_schemas += count(unknown.count());
+        world.counts.folded_away += count(self.deltas.iter().filter(is_other).count());
+        world.counts.with_values += count(self.deltas.iter().filter(|delta| delta.values.is_some()).count());
     }
 }
 
 // ---- (c)
 
-fn check_chain<S: Subject>(world: &World<'_, S>, output: &Output, partition: i32) -> Result<(), String> {
+fn check_chain<S: Subject>(world: &World<'_, S>, output: &Output, place: Place) -> Result<(), String> {
     let none = Vec::new();
-    let frontiers = output.frontiers.get(&partition).unwrap_or(&none);
-    let mut counted = BTreeMap::new();
-    for delta in output.deltas.iter().filter(|delta| delta.partition == partition && delta.sli == GOLDEN) {
-        *counted.entry(delta.batch).or_insert(0) += delta.n;
+    let frontiers = output.frontiers.get(&place).unwrap_or(&none);
+    let (mut counted, mut deltas) = (BTreeMap::new(), BTreeMap::new());
+    for delta in output.deltas.iter().filter(|delta| (delta.source.as_str(), delta.partition) == place) {
+        *deltas.entry(delta.batch).or_insert(0) += 1;
+        *counted.entry(delta.batch).or_insert(0) += if GOLDEN.contains(&delta.sli.as_str()) { delta.n } else { 0 };
     }
     let first = frontiers.first().filter(|_| world.schedule.features.lost_ranges);
     // A chain that begins after the log's start has moved begins there.
@@ -120,18 +138,39 @@ fn check_chain<S: Subject>(world: &World<'_, S>, output: &Output, partition: i32
     if let Some(batch) = counted.keys().next() {
         return Err(format!("deltas of batch {batch} have no frontier"));
     }
-    let (_, end) = world.broker.offsets(topics::REQUESTS, partition);
-    if to != end || open != 0 {
+    for Frontier { batch, deltas: told, .. } in frontiers {
+        let found = deltas.get(batch).copied().unwrap_or(0);
+        if found != *told {
+            return Err(format!("batch {batch} has {found} deltas, {told} by its frontier"));
+        }
+    }
+    let (_, end) = world.broker.offsets(place.0, place.1);
+    if !world.reads(place.0) {
+        // Left where it was: what was read since the last batch stands in the commit.
+        dead += open_commit(world, place, (to, frontiers.len() as u64))?;
+    } else if to != end || open != 0 {
         return Err(format!("the chain ends at {to} with {open} open events, the log at {end}"));
     }
-    check_order(output, partition)?;
-    check_dead_letters(output, partition, dead)
+    check_order(output, place)?;
+    check_dead_letters(output, place, dead)
+}
+
+/// Dead letters since the last batch, by a commit that must follow that batch.
+fn open_commit<S: Subject>(world: &World<'_, S>, place: Place, last: (Offset, u64)) -> Result<u64, String> {
+    let Some(committed) = world.broker.group_offset(GROUP, place.0, place.1) else { return Ok(0) };
+    let metadata = CommitMetadata::decode(&committed.metadata).map_err(|error| error.to_string())?;
+    if (metadata.t, metadata.k) != last && !world.schedule.features.lost_ranges {
+        let (to, batches) = last;
+        let CommitMetadata { t, k, .. } = metadata;
+        return Err(format!("batch {k} from {t} is due by the commit, but {batches} batches to {to} are there"));
+    }
+    Ok(metadata.dl)
 }
 
 /// In every output partition: the deltas of a batch, then its frontier, batch by batch.
-fn check_order(output: &Output, partition: i32) -> Result<(), String> {
-    let Some(written) = output.written.get(&partition) else { return Ok(()) };
-    let expected = output.frontiers.get(&partition).map_or(0, Vec::len) as u64;
+fn check_order(output: &Output, place: Place) -> Result<(), String> {
+    let Some(written) = output.written.get(&place) else { return Ok(()) };
+    let expected = output.frontiers.get(&place).map_or(0, Vec::len) as u64;
     for ((topic, into), records) in written.iter().filter(|((topic, _), _)| *topic == topics::SLI_WINDOWS) {
         let mut next = 0;
         for (_, value) in records {
@@ -152,8 +191,8 @@ fn check_order(output: &Output, partition: i32) -> Result<(), String> {
     Ok(())
 }
 
-fn check_dead_letters(output: &Output, partition: i32, expected: u64) -> Result<(), String> {
-    let letters = output.dead_letters.iter().filter(|letter| letter.partition == partition);
+fn check_dead_letters(output: &Output, place: Place, expected: u64) -> Result<(), String> {
+    let letters = output.dead_letters.iter().filter(|letter| (letter.source.as_str(), letter.partition) == place);
     let offsets: Vec<i64> = letters.map(|letter| letter.offset).collect();
     if let Some(pair) = offsets.windows(2).find(|pair| pair[0] >= pair[1]) {
         return Err(format!("the dead letter of offset {} stands before that of {}", pair[0], pair[1]));
@@ -178,144 +217,48 @@ fn state_key(hash: &str) -> Vec<u8> {
     format!("bundle/{hash}").into_bytes()
 }
 
-// ---- (a)
-
-fn check_truth<S: Subject>(world: &World<'_, S>, output: &Output) -> Result<(), String> {
-    let numbers = world.bundle_numbers();
-    let time = world.schedule.time;
-    let limits = Limits {
-        pane_us: time.pane_us,
-        disorder_us: time.max_out_of_orderness_us,
-        horizon_us: time.late_horizon_us,
-        skew_us: time.max_future_skew_us.unwrap_or(i64::MAX),
-        series_max: world.schedule.series_max as usize,
-    };
-    let partitions = 0..world.broker.partitions(topics::REQUESTS).unwrap_or_default();
-    let inputs: Vec<Input> = partitions.map(|partition| input_of(world, partition, &numbers)).collect();
-    let truth = oracle::truth(&inputs, &limits);
-
-    let letters = output.dead_letters.iter();
-    let letters: BTreeMap<(i32, i64), String> =
-        letters.map(|letter| ((letter.partition, letter.offset), letter.reason.as_str().to_owned())).collect();
-    first_difference("dead letters", &letters, &truth.dead_letters)?;
-    let folded = fold(&output.deltas, &numbers, limits.series_max)?;
-    first_difference("folded output", &folded, &truth.cells)?;
-    // Equal as values; equal as bytes too, so that nothing hides in an equality.
-    if format!("{folded:?}") != format!("{:?}", truth.cells) {
-        return Err("the folded output equals the truth, but not its bytes".to_owned());
+/// What `streamgauge audit` reads.
+fn check_audit<S: Subject>(world: &World<'_, S>) -> Result<(), String> {
+    let mut audit = Audit::new();
+    let outputs = world.broker.partitions(topics::SLI_WINDOWS).unwrap_or_default();
+    for partition in 0..outputs {
+        let (start, end) = world.broker.offsets(topics::SLI_WINDOWS, partition);
+        audit.output_partition(partition, start, end);
     }
-    Ok(())
-}
-
-fn input_of<S: Subject>(world: &World<'_, S>, partition: i32, numbers: &BTreeMap<String, usize>) -> Input {
-    let records = world.broker.records(topics::REQUESTS, partition).into_iter().map(|record| InputRecord {
-        offset: record.offset,
-        timestamp_us: record.timestamp.0,
-        value: record.value,
-    });
-    let none = Activations::new();
-    let activations = world.activations.get(&partition).unwrap_or(&none);
-    let definitions = activations.iter().map(|(start, hash)| (start.0, numbers.get(hash).copied().unwrap_or(0)));
-    Input { partition, records: records.collect(), definitions: definitions.collect() }
-}
-
-/// Adds up all deltas, and applies the bound of series to the sums.
-fn fold(deltas: &[Delta], numbers: &BTreeMap<String, usize>, series_max: usize) -> Result<Cells, String> {
-    let mut cells = Cells::new();
-    for delta in deltas {
-        let bundle = numbers.get(&delta.bundle).ok_or_else(|| format!("unknown definitions {}", delta.bundle))?;
-        let name = CellName {
-            pane: delta.pane.0,
-            bundle: *bundle,
-            tenant: delta.tenant.clone(),
-            group: delta.group.clone(),
-            sli: delta.sli.clone(),
-            service: delta.service.clone(),
-            route: delta.labels.get("route").cloned(),
-            version: delta.labels.get("version").cloned(),
-        };
-        cells.entry(name).or_default().merge(&totals_of(delta)?);
+    for (topic, partition) in world.places().into_iter().filter(|(topic, _)| world.reads(topic)) {
+        audit.input_begins(topic, partition, 0);
+        for record in world.broker.records(topic, partition) {
+            audit.input_record(topic, partition, record.offset);
+        }
+        audit.input_position(topic, partition, world.broker.offsets(topic, partition).1);
     }
-    oracle::keep_smallest(&mut cells, series_max);
-    Ok(cells)
-}
-
-fn totals_of(delta: &Delta) -> Result<Totals, String> {
-    let latency = match &delta.latency {
-        None => None,
-        Some(latency) => Some(oracle::Latency {
-            sum_us: latency.sum_us,
-            min_us: latency.min_us,
-            max_us: latency.max_us,
-            overflow: latency.overflow,
-            counters: counters_of(&latency.histogram)?,
-        }),
-    };
-    let exemplars = delta.exemplars.iter().map(|id| (oracle::keyed_hash(&[Some(id)]), id.clone()));
-    Ok(Totals {
-        n: delta.n,
-        good: delta.good,
-        failed: delta.failed,
-        unjudged: delta.unjudged,
-        le: delta.le.first().map(|le| (le.threshold_us, le.count)),
-        latency,
-        newest: delta.newest.0,
-        exemplars: exemplars.collect(),
-    })
-}
-
-/// Pairs of varints: distance from the counter before, and count.
-fn counters_of(bytes: &[u8]) -> Result<BTreeMap<u64, u64>, String> {
-    let mut numbers = Vec::new();
-    let (mut number, mut shift) = (0_u64, 0);
-    for byte in bytes {
-        number |= u64::from(byte % 128) << shift;
-        shift += 7;
-        if *byte < 128 {
-            numbers.push(number);
-            (number, shift) = (0, 0);
+    for partition in 0..outputs {
+        for record in world.broker.records(topics::SLI_WINDOWS, partition) {
+            audit.fact(partition, record.value.as_deref().unwrap_or_default());
         }
     }
-    if shift != 0 || numbers.len() % 2 != 0 {
-        return Err("a histogram ends in the middle".to_owned());
+    for record in world.broker.records(topics::DEAD_LETTERS, 0) {
+        audit.dead_letter(0, record.value.as_deref().unwrap_or_default());
     }
-    let mut counter = 0;
-    Ok(numbers
-        .chunks(2)
-        .map(|pair| {
-            counter += pair[0];
-            (counter, pair[1])
-        })
-        .collect())
-}
-
-fn first_difference<K, V>(what: &str, found: &BTreeMap<K, V>, expected: &BTreeMap<K, V>) -> Result<(), String>
-where
-    K: Ord + std::fmt::Debug,
-    V: PartialEq + std::fmt::Debug,
-{
-    for key in found.keys().chain(expected.keys()) {
-        let (found, expected) = (found.get(key), expected.get(key));
-        if found != expected {
-            return Err(format!("{what}: {key:?} is {found:?}, but truly {expected:?}"));
-        }
-    }
-    Ok(())
+    audit.require(&audit.mark());
+    let report = audit.report();
+    if report.clean { Ok(()) } else { Err(format!("the audit finds {:?}", report.problems.first())) }
 }
 
 // ---- (b)
 
-fn check_bytes<S: Subject>(world: &World<'_, S>, output: &Output, partition: i32) -> Result<(), String> {
+fn check_bytes<S: Subject>(world: &World<'_, S>, output: &Output, place: Place) -> Result<(), String> {
     let (no_frontiers, no_activations, nothing) = (Vec::new(), Activations::new(), Written::new());
     let recorded = Recorded {
-        partition,
-        frontiers: output.frontiers.get(&partition).unwrap_or(&no_frontiers),
-        activations: world.activations.get(&partition).unwrap_or(&no_activations),
+        place,
+        until: world.broker.group_offset(GROUP, place.0, place.1).map_or(0, |committed| committed.offset),
+        frontiers: output.frontiers.get(&place).unwrap_or(&no_frontiers),
+        activations: world.activations.get(&place).unwrap_or(&no_activations),
     };
     let calm = calm::run(world.schedule, &world.broker, &recorded)?;
-    let found = output.written.get(&partition).unwrap_or(&nothing);
-    for place in found.keys().chain(calm.keys()) {
-        let (found, expected) = (found.get(place), calm.get(place));
+    let found = output.written.get(&place).unwrap_or(&nothing);
+    for into in found.keys().chain(calm.keys()) {
+        let (found, expected) = (found.get(into), calm.get(into));
         if found != expected {
             let count = |records: Option<&Vec<_>>| records.map_or(0, Vec::len);
             let both = found.into_iter().flatten().zip(expected.into_iter().flatten());
@@ -325,7 +268,7 @@ fn check_bytes<S: Subject>(world: &World<'_, S>, output: &Output, partition: i32
                 None => "nothing".to_owned(),
             };
             return Err(format!(
-                "{place:?} from partition {partition}: record {at} of {} is\n  {}\nand undisturbed, of {}\n  {}",
+                "{into:?} from {place:?}: record {at} of {} is\n  {}\nand undisturbed, of {}\n  {}",
                 count(found),
                 text(found),
                 count(expected),

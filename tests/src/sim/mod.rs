@@ -1,15 +1,19 @@
 //! The fault simulator: seeded schedules over the real worker, the real `sli` stage and the in-memory log.
 //!
+//! The stage reads three topics: requests and scores in JSON, and machines in Avro, while some definitions name them.
 //! A schedule draws everything from its seed: input, clock, crashes at any boundary of a call, lost and repeated
 //! answers, rebalances, zombies, delayed markers, time-outs, idle advances, growth, changed definitions. At its end all
 //! faults are healed, the world comes to rest, and the output is held against three standards: see [`checks`].
 
+pub mod bundles;
 pub mod calm;
 pub mod checks;
 pub mod input;
 pub mod schedule;
 pub mod subject;
+mod truth;
 pub mod world;
+pub mod writers;
 
 pub use schedule::Schedule;
 pub use subject::{Sound, Subject};
@@ -38,7 +42,7 @@ impl Counts {
     }
 
     /// The figures with their names, in the order of a report.
-    pub fn fields_mut(&mut self) -> [(&'static str, &mut u64); 22] {
+    pub fn fields_mut(&mut self) -> [(&'static str, &mut u64); 27] {
         [
             ("schedules", &mut self.schedules),
             ("steps", &mut self.steps),
@@ -62,6 +66,11 @@ impl Counts {
             ("bundle changes", &mut self.bundle_changes),
             ("growths", &mut self.growths),
             ("log starts moved", &mut self.lost_ranges),
+            ("topics given up", &mut self.topics_left),
+            ("topics taken up again", &mut self.topics_read_again),
+            ("records of unknown schemas", &mut self.unknown_schemas),
+            ("series folded away", &mut self.folded_away),
+            ("cells with values", &mut self.with_values),
         ]
     }
 }

@@ -2,8 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+use streamgauge_decode::Framing;
 use streamgauge_memory_log::{FaultRates, SplitMix64};
 use streamgauge_stage::{TimeSettings, WorkerSettings};
+
+use super::bundles::{BUNDLES, READS_ALL};
 
 pub const SECOND_US: i64 = 1_000_000;
 
@@ -12,7 +15,12 @@ pub const SECOND_US: i64 = 1_000_000;
 pub struct Schedule {
     pub seed: u64,
     pub workers: usize,
-    pub partitions: i32,
+    /// Partitions of each input topic.
+    pub partitions: [i32; 3],
+    /// How records of `machines` name their schema.
+    pub framing: Framing,
+    /// Definitions that processes are started with at first.
+    pub first_bundle: usize,
     /// Partitions of `sli.windows`.
     pub outputs: i32,
     pub steps: u32,
@@ -37,6 +45,8 @@ pub struct Features {
     pub quiet: bool,
     pub growth: bool,
     pub bundle_changes: bool,
+    /// In the end, topics that nobody reads any more are left as they are.
+    pub topics_left: bool,
     /// Upstream writes transactions, and records go missing from the offsets.
     pub gaps: bool,
     /// The start of the log moves past what was counted.
@@ -53,13 +63,16 @@ impl Schedule {
             quiet: random.chance(0.3),
             growth: random.chance(0.3),
             bundle_changes: random.chance(0.4),
+            topics_left: random.chance(0.3),
             gaps: random.chance(0.5),
             lost_ranges: seed % 16 == 15,
         };
         Self {
             seed,
             workers: workers.start() + random.below(spread) as usize,
-            partitions: 1 + random.below(4) as i32,
+            partitions: [4, 3, 3].map(|most| 1 + random.below(most) as i32),
+            framing: *random.pick(&[Framing::SingleObject, Framing::Confluent]),
+            first_bundle: random.below(BUNDLES as u64) as usize,
             outputs: 1 + random.below(3) as i32,
             steps: 150 + random.below(250) as u32,
             rates: rates(&mut random),
@@ -84,7 +97,8 @@ impl Schedule {
     pub fn calm(seed: u64) -> Self {
         Self {
             workers: 1,
-            partitions: 2,
+            partitions: [2, 1, 1],
+            first_bundle: READS_ALL,
             outputs: 2,
             steps: 60,
             rates: FaultRates::default(),

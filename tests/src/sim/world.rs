@@ -10,11 +10,13 @@ use streamgauge_events::{EventTime, topics};
 use streamgauge_memory_log::{
     Broker, BrokerSettings, ClientConfig, Fate, FaultCounts, Faults, MemoryLog, ProcessDied, SplitMix64,
 };
-use streamgauge_stage::{CommitMetadata, Exit, LogError, Note, Stage as _, Worker};
+use streamgauge_stage::{Activation, CommitMetadata, Exit, LogError, Note, Stage as _, Worker};
 
+use super::bundles::{BUNDLES, MACHINES, READS_ALL, TOPICS};
 use super::input;
 use super::schedule::{SECOND_US, Schedule};
-use super::subject::{self, BUNDLES, Subject};
+use super::subject::{self, Subject};
+use super::writers::Writers;
 
 pub const GROUP: &str = "sli";
 /// The simulated day begins here, so that records may be late without being from before the epoch.
@@ -47,18 +49,27 @@ pub struct Counts {
     pub lost_ranges: u64,
     pub batches: u64,
     pub dead_letters: u64,
+    pub topics_left: u64,
+    pub topics_read_again: u64,
+    pub unknown_schemas: u64,
+    pub folded_away: u64,
+    pub with_values: u64,
 }
 
-/// Definitions by the pane from which they apply: what one partition's commits have told.
-pub type Activations = BTreeMap<EventTime, String>;
+/// An input partition.
+pub type Place = (&'static str, i32);
+
+/// Definitions by the pane and the offset from which they apply, ascending: what one partition's commits have told.
+pub type Activations = Vec<Activation>;
 
 pub struct World<'a, S: Subject> {
     subject: &'a S,
     pub schedule: &'a Schedule,
     pub broker: Broker,
-    pub activations: BTreeMap<i32, Activations>,
+    pub activations: BTreeMap<Place, Activations>,
     pub counts: Counts,
     pub trace: Option<Vec<String>>,
+    pub writers: Writers,
     random: SplitMix64,
     now: EventTime,
     processes: Vec<Process<S>>,
@@ -67,12 +78,14 @@ pub struct World<'a, S: Subject> {
     deployed: usize,
     healed: bool,
     in_silence: bool,
-    metadata_seen: BTreeMap<i32, String>,
+    metadata_seen: BTreeMap<Place, String>,
 }
 
 struct Process<S: Subject> {
     /// Ordinal: names the instance.
     ordinal: usize,
+    /// Its input topics.
+    reads: Vec<String>,
     worker: Worker<S::Log, S::Stage>,
     faults: Rc<RefCell<Faults>>,
     isolated_until: EventTime,
@@ -87,12 +100,8 @@ impl<'a, S: Subject> World<'a, S> {
             ..BrokerSettings::default()
         });
         broker.advance_to(START);
-        for (topic, partitions) in [
-            (topics::REQUESTS, schedule.partitions),
-            (topics::SLI_WINDOWS, schedule.outputs),
-            (topics::DEAD_LETTERS, 1),
-            (topics::SLI_STATE, 1),
-        ] {
+        let outputs = [(topics::SLI_WINDOWS, schedule.outputs), (topics::DEAD_LETTERS, 1), (topics::SLI_STATE, 1)];
+        for (topic, partitions) in TOPICS.into_iter().zip(schedule.partitions).chain(outputs) {
             broker.create_topic(topic, partitions);
         }
         Self {
@@ -102,11 +111,12 @@ impl<'a, S: Subject> World<'a, S> {
             activations: BTreeMap::new(),
             counts: Counts::default(),
             trace: traced.then(Vec::new),
+            writers: Writers::new(schedule.framing),
             random: SplitMix64::new(schedule.seed ^ 0x5eed),
             now: START,
             processes: Vec::new(),
             faults: Vec::new(),
-            deployed: 0,
+            deployed: schedule.first_bundle,
             healed: false,
             in_silence: false,
             metadata_seen: BTreeMap::new(),
@@ -174,31 +184,42 @@ impl<'a, S: Subject> World<'a, S> {
             8..19 => 1 + self.random.below(2),
             _ => 10 + self.random.below(15),
         };
-        let partitions = self.broker.partitions(topics::REQUESTS).unwrap_or_default();
         for _ in 0..count {
-            let partition = self.random.below(partitions as u64) as i32;
+            let (topic, partition) = self.pick_place();
             let gap = self.schedule.features.gaps && self.random.chance(0.1);
-            let Some(value) = input::value(&mut self.random, self.now) else {
-                self.broker.append(topics::REQUESTS, partition, Some(b"tombstone"), None);
+            let value = match topic {
+                topics::REQUESTS => input::request(&mut self.random, self.now),
+                MACHINES => input::sample(&mut self.random, self.now, &self.writers),
+                _ => input::score(&mut self.random, self.now),
+            };
+            let Some(value) = value else {
+                self.broker.append(topic, partition, Some(b"tombstone"), None);
                 continue;
             };
             if gap {
-                self.produce_with_a_gap(partition, &value);
+                self.produce_with_a_gap((topic, partition), &value);
             } else {
-                self.broker.append(topics::REQUESTS, partition, None, Some(&value));
+                self.broker.append(topic, partition, None, Some(&value));
             }
             self.counts.events += 1;
         }
     }
 
-    fn produce_with_a_gap(&mut self, partition: i32, value: &[u8]) {
+    /// Half of all that happens, happens to requests.
+    fn pick_place(&mut self) -> Place {
+        let topic = *self.random.pick(&[topics::REQUESTS, topics::REQUESTS, topics::SCORES, MACHINES]);
+        let partitions = self.broker.partitions(topic).unwrap_or_default();
+        (topic, self.random.below(partitions as u64) as i32)
+    }
+
+    fn produce_with_a_gap(&mut self, (topic, partition): Place, value: &[u8]) {
         match self.random.below(3) {
-            0 => self.broker.append_transaction(topics::REQUESTS, partition, &[value, value], Fate::Aborted),
-            1 => self.broker.append_transaction(topics::REQUESTS, partition, &[value], Fate::Committed),
+            0 => self.broker.append_transaction(topic, partition, &[value, value], Fate::Aborted),
+            1 => self.broker.append_transaction(topic, partition, &[value], Fate::Committed),
             _ => {
                 // Compacted away before anybody has read it.
-                let offset = self.broker.append(topics::REQUESTS, partition, None, Some(value));
-                self.broker.retain(topics::REQUESTS, partition, |record| record.offset != offset);
+                let offset = self.broker.append(topic, partition, None, Some(value));
+                self.broker.retain(topic, partition, |record| record.offset != offset);
             }
         }
     }
@@ -220,10 +241,11 @@ impl<'a, S: Subject> World<'a, S> {
             self.make_zombies()?;
         }
         if features.growth && self.random.chance(0.006) {
-            let partitions = self.broker.partitions(topics::REQUESTS).unwrap_or_default() + 1;
-            self.broker.create_topic(topics::REQUESTS, partitions);
+            let (topic, _) = self.pick_place();
+            let partitions = self.broker.partitions(topic).unwrap_or_default() + 1;
+            self.broker.create_topic(topic, partitions);
             self.counts.growths += 1;
-            self.log(|| format!("{} grows to {partitions} partitions", topics::REQUESTS));
+            self.log(|| format!("{topic} grows to {partitions} partitions"));
         }
         if features.bundle_changes && self.random.chance(0.01) {
             self.deployed = self.random.below(BUNDLES as u64) as usize;
@@ -235,12 +257,12 @@ impl<'a, S: Subject> World<'a, S> {
             }
         }
         if features.lost_ranges && self.random.chance(0.01) {
-            let partition = self.random.below(self.schedule.partitions as u64) as i32;
-            let (start, end) = self.broker.offsets(topics::REQUESTS, partition);
+            let (topic, partition) = self.pick_place();
+            let (start, end) = self.broker.offsets(topic, partition);
             let offset = start + self.random.below((end - start + 1) as u64) as i64;
-            self.broker.delete_before(topics::REQUESTS, partition, offset);
+            self.broker.delete_before(topic, partition, offset);
             self.counts.lost_ranges += 1;
-            self.log(|| format!("partition {partition} now starts at {offset}"));
+            self.log(|| format!("{topic}/{partition} now starts at {offset}"));
         }
         // A supervisor starts what is down.
         for ordinal in 0..self.schedule.workers {
@@ -333,20 +355,24 @@ impl<'a, S: Subject> World<'a, S> {
         let rates = if self.healed { Default::default() } else { self.schedule.rates };
         let seed = self.random.next_u64();
         let faults = faults.unwrap_or_else(|| Rc::new(RefCell::new(Faults::new(seed, rates))));
+        let stage = subject::stage(self.schedule, self.deployed);
+        let reads = stage.inputs().to_vec();
+        let names: Vec<&str> = reads.iter().map(String::as_str).collect();
         let config = ClientConfig {
             poll_records_max: self.schedule.poll_records_max,
-            ..ClientConfig::new(GROUP, &format!("w{ordinal}"), &[topics::REQUESTS])
+            ..ClientConfig::new(GROUP, &format!("w{ordinal}"), &names)
         };
         let log = match MemoryLog::connect_with_faults(&self.broker, config, faults.clone()) {
             Ok(log) => log,
             Err(LogError::Fenced(_)) => return Ok(()),
             Err(error) => return Err(format!("w{ordinal} can't connect: {error}")),
         };
-        let stage = self.subject.stage(subject::stage(self.schedule, self.deployed));
-        let worker = Worker::new(self.subject.log(log, &self.broker), stage, self.schedule.worker);
+        let stage = self.subject.stage(stage);
+        let worker = Worker::new(self.subject.log(log, &self.broker, &reads), stage, self.schedule.worker);
         self.faults.push(faults.clone());
         let long_ago = EventTime::BEFORE_ALL;
-        self.processes.push(Process { ordinal, worker, faults, isolated_until: long_ago, stalled_until: long_ago });
+        let (isolated_until, stalled_until) = (long_ago, long_ago);
+        self.processes.push(Process { ordinal, reads, worker, faults, isolated_until, stalled_until });
         self.counts.starts += 1;
         let deployed = self.deployed;
         self.log(|| format!("w{ordinal} starts with definitions {deployed}"));
@@ -452,32 +478,32 @@ impl<'a, S: Subject> World<'a, S> {
 
     /// Which definitions each partition was committed with: the frontiers tell, but not of those that made no batch.
     fn observe_commits(&mut self) -> Result<(), String> {
-        for partition in 0..self.broker.partitions(topics::REQUESTS).unwrap_or_default() {
-            let Some(committed) = self.broker.group_offset(GROUP, topics::REQUESTS, partition) else { continue };
-            let seen = self.metadata_seen.entry(partition).or_default();
+        for place @ (topic, partition) in self.places() {
+            let Some(committed) = self.broker.group_offset(GROUP, topic, partition) else { continue };
+            let seen = self.metadata_seen.entry(place).or_default();
             if *seen == committed.metadata {
                 continue;
             }
             let decoded = CommitMetadata::decode(&committed.metadata);
-            let metadata = decoded.map_err(|error| format!("partition {partition} has bad metadata: {error}"))?;
+            let metadata = decoded.map_err(|error| format!("{topic}/{partition} has bad metadata: {error}"))?;
             *seen = committed.metadata;
-            self.trace_commit(partition, &metadata);
-            let known = self.activations.entry(partition).or_default();
+            self.trace_commit(place, &metadata);
+            let known = self.activations.entry(place).or_default();
             if let Some(first) = metadata.b.first() {
-                known.split_off(&first.start);
+                known.retain(|known| (known.from, known.start) < (first.from, first.start));
             }
-            known.extend(metadata.b.into_iter().map(|activation| (activation.start, activation.hash)));
+            known.extend(metadata.b);
         }
         Ok(())
     }
 
-    fn trace_commit(&mut self, partition: i32, metadata: &CommitMetadata) {
+    fn trace_commit(&mut self, (topic, partition): Place, metadata: &CommitMetadata) {
         self.log(|| {
             let CommitMetadata { m, k, t, wn, ev, b, .. } = metadata;
-            let definitions: Vec<String> = b.iter().map(|b| format!("{:.4}@{}", b.hash, b.start.0)).collect();
+            let definitions: Vec<String> = b.iter().map(|b| format!("{:.4}@{}/{}", b.hash, b.start.0, b.from)).collect();
             let definitions = definitions.join(" ");
             format!(
-                "    committed {partition}: m {m} k {k} to {t} watermark {} open {ev} definitions {definitions}",
+                "    committed {topic}/{partition}: m {m} k {k} to {t} watermark {} open {ev} definitions {definitions}",
                 wn.0
             )
         });
@@ -498,7 +524,32 @@ impl<'a, S: Subject> World<'a, S> {
         if self.processes.is_empty() {
             self.start(0, None)?;
         }
-        Ok(())
+        self.take_up_topics()
+    }
+
+    /// Unless topics that nobody reads are to stay so, one process gets definitions that name them all.
+    fn take_up_topics(&mut self) -> Result<(), String> {
+        if self.schedule.features.topics_left || TOPICS.iter().all(|topic| self.reads(topic)) {
+            return Ok(());
+        }
+        self.counts.topics_read_again += 1;
+        self.deployed = READS_ALL;
+        let ordinal = self.processes.first().map_or(0, |process| process.ordinal);
+        if !self.processes.is_empty() {
+            self.stop(0)?;
+        }
+        self.start(ordinal, None)
+    }
+
+    /// Whether any process has it among its inputs.
+    pub fn reads(&self, topic: &str) -> bool {
+        self.processes.iter().any(|process| process.reads.iter().any(|read| read == topic))
+    }
+
+    /// Every partition of every input topic.
+    pub fn places(&self) -> Vec<Place> {
+        let partitions = |topic| 0..self.broker.partitions(topic).unwrap_or_default();
+        TOPICS.into_iter().flat_map(|topic| partitions(topic).map(move |partition| (topic, partition))).collect()
     }
 
     /// Goes on until everything is committed and silence has closed every pane.
@@ -513,6 +564,7 @@ impl<'a, S: Subject> World<'a, S> {
             if self.processes.is_empty() {
                 self.start(0, None)?;
             }
+            self.take_up_topics()?;
             if step > 40 && self.at_rest() {
                 self.settle_counts();
                 return Ok(());
@@ -522,9 +574,9 @@ impl<'a, S: Subject> World<'a, S> {
     }
 
     fn at_rest(&self) -> bool {
-        (0..self.broker.partitions(topics::REQUESTS).unwrap_or_default()).all(|partition| {
-            let Some(committed) = self.broker.group_offset(GROUP, topics::REQUESTS, partition) else { return false };
-            let (_, end) = self.broker.offsets(topics::REQUESTS, partition);
+        self.places().into_iter().filter(|(topic, _)| self.reads(topic)).all(|(topic, partition)| {
+            let Some(committed) = self.broker.group_offset(GROUP, topic, partition) else { return false };
+            let (_, end) = self.broker.offsets(topic, partition);
             let metadata = CommitMetadata::decode(&committed.metadata);
             committed.offset == end && metadata.is_ok_and(|metadata| metadata.ev == 0 && metadata.t == end)
         })
@@ -532,6 +584,7 @@ impl<'a, S: Subject> World<'a, S> {
 
     fn settle_counts(&mut self) {
         self.counts.schedules += 1;
+        self.counts.topics_left += TOPICS.iter().filter(|topic| !self.reads(topic)).count() as u64;
         self.counts.rebalances += self.broker.rebalances(GROUP);
         self.counts.timeouts += self.broker.transactions_timed_out();
         for faults in &self.faults {
