@@ -85,7 +85,8 @@ pub fn run(args: EvalArgs) -> anyhow::Result<ExitCode> {
         }
         let judged = if read as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
             input.skip_until(b'\n').with_context(|| format!("couldn't read {}", args.input.display()))?;
-            let message = format!("the line has {LINE_BYTES_MAX} bytes and more; Kafka takes no such record by default");
+            let message =
+                format!("the line has {LINE_BYTES_MAX} bytes and more; Kafka takes no such record by default");
             Err(Rejection::new(Reason::Undecodable, message))
         } else {
             Event::from_json(explainer.kind(), value).map(|event| explainer.explain(&event))

@@ -37,7 +37,9 @@ fn files() -> Files {
 
 #[test]
 fn outcomes_with_their_reasons() {
-    files().check("eval --definitions slis.yaml --sli available --input requests.jsonl", expect![[r#"
+    files().check(
+        "eval --definitions slis.yaml --sli available --input requests.jsonl",
+        expect![[r#"
         0
         1: {"ts":1767607201000000,"service":"checkout","route":"/pay","status":200,"latency_us":120000}
            good: `good` holds
@@ -76,8 +78,11 @@ fn outcomes_with_their_reasons() {
         10: nonsense
            dead letter: undecodable: expected ident at line 1 column 2
         1 good, 1 bad, 2 unjudged, 0 used, 3 not counted, 2 rejected (request events of requests, good)
-    "#]]);
-    files().check("eval --definitions slis.yaml --sli fast --input requests.jsonl", expect![[r#"
+    "#]],
+    );
+    files().check(
+        "eval --definitions slis.yaml --sli fast --input requests.jsonl",
+        expect![[r#"
         0
         1: {"ts":1767607201000000,"service":"checkout","route":"/pay","status":200,"latency_us":120000}
            good: 120000 us is within 300000 us
@@ -98,9 +103,11 @@ fn outcomes_with_their_reasons() {
         10: nonsense
            dead letter: undecodable: expected ident at line 1 column 2
         1 good, 1 bad, 3 unjudged, 0 used, 2 not counted, 2 rejected (request events of requests, latency threshold)
-    "#]]);
-    files()
-        .check("eval --definitions slis.yaml --sli busy --input requests.jsonl --only used,not_counted", expect![[r#"
+    "#]],
+    );
+    files().check(
+        "eval --definitions slis.yaml --sli busy --input requests.jsonl --only used,not_counted",
+        expect![[r#"
             0
             1: {"ts":1767607201000000,"service":"checkout","route":"/pay","status":200,"latency_us":120000}
                used: every event of the slice counts
@@ -117,7 +124,8 @@ fn outcomes_with_their_reasons() {
             8: {"ts":1767607207000000,"service":"search","route":"/pay","status":200}
                other service: it belongs to search; the SLI measures checkout
             0 good, 0 bad, 0 unjudged, 6 used, 1 not counted, 2 rejected (request events of requests, traffic)
-        "#]]);
+        "#]],
+    );
     files().check("eval --definitions slis.yaml --sli satisfied --input scores.jsonl", expect![[r#"
         0
         1: {"ts":1767607201000000,"service":"checkout","metric":"satisfaction","value":4.5}
@@ -134,12 +142,12 @@ fn outcomes_with_their_reasons() {
     files().check("eval --definitions slis.yaml --sli audited --input scores.jsonl", expect![[r#"
         0
         1: {"ts":1767607201000000,"service":"checkout","metric":"satisfaction","value":4.5}
-           0 of 0: 0 of 0 were good
+           left out: it carries no counts, so it adds nothing
         2: {"ts":1767607202000000,"service":"checkout","metric":"satisfaction","good":9,"total":10}
-           9 of 10: 9 of 10 were good
+           9 of 10: so many are added up
         3: {"ts":1767607203000000,"service":"checkout","metric":"satisfaction","value":4,"good":1,"total":1,"attributes":{"plan":"gold"}}
-           1 of 1: 1 of 1 were good
-        0 good, 0 bad, 0 unjudged, 3 used, 0 not counted, 0 rejected (score events of scores, counts)
+           1 of 1: so many are added up
+        0 good, 0 bad, 0 unjudged, 2 used, 1 not counted, 0 rejected (score events of scores, counts)
     "#]]);
 }
 
@@ -194,30 +202,41 @@ fn standard_input_is_a_dash() {
         1: {"ts":1767607201000000,"service":"checkout","route":"/pay","status":200,"latency_us":120000}
            good: 120000 us is within 300000 us
         1 good, 0 bad, 0 unjudged, 0 used, 0 not counted, 0 rejected (request events of requests, latency threshold)
-    "#]].assert_eq(&files().run("eval --definitions slis.yaml --sli fast --input -", &lines));
+    "#]]
+    .assert_eq(&files().run("eval --definitions slis.yaml --sli fast --input -", &lines));
     expect![[r#"
         0
         0 good, 0 bad, 0 unjudged, 0 used, 0 not counted, 0 rejected (request events of requests, latency threshold)
-    "#]].assert_eq(&files().run("eval --definitions slis.yaml --sli fast --input -", ""));
+    "#]]
+    .assert_eq(&files().run("eval --definitions slis.yaml --sli fast --input -", ""));
 }
 
 #[test]
 fn what_the_caller_has_to_correct() {
-    files().check("eval --definitions slis.yaml --sli slow --input requests.jsonl", expect![[r#"
+    files().check(
+        "eval --definitions slis.yaml --sli slow --input requests.jsonl",
+        expect![[r#"
         2
         ---
         streamgauge: no SLI is called "slow"; the definitions have audited, available, busy, fast, satisfied
-    "#]]);
-    files().check("eval --definitions slis.yaml --sli fast --input nowhere.jsonl", expect![[r#"
+    "#]],
+    );
+    files().check(
+        "eval --definitions slis.yaml --sli fast --input nowhere.jsonl",
+        expect![[r#"
         2
         ---
         streamgauge: couldn't open nowhere.jsonl: No such file or directory (os error 2)
-    "#]]);
-    files().check("eval --definitions nowhere.yaml --sli fast --input requests.jsonl", expect![[r#"
+    "#]],
+    );
+    files().check(
+        "eval --definitions nowhere.yaml --sli fast --input requests.jsonl",
+        expect![[r#"
         2
         ---
         streamgauge: couldn't read definitions nowhere.yaml: No such file or directory (os error 2)
-    "#]]);
+    "#]],
+    );
     files().check("eval --definitions requests.jsonl --sli fast --input requests.jsonl", expect![[r#"
         2
         ---

@@ -14,19 +14,28 @@ fn what_is_valid_is_summed_up() {
         ],
     );
     let files = Files::new(&[("slis/checkout.yaml", &slis), ("slis/readme.md", "not ours"), ("empty/readme.md", "")]);
-    files.check("validate slis", expect![[r#"
+    files.check(
+        "validate slis",
+        expect![[r#"
         0
           busy  traffic of checkout in requests
           fast  latency threshold of checkout in requests
         valid: 1 service, 0 data sources, 2 SLIs
-    "#]]);
-    files.check("validate slis/checkout.yaml --json", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "validate slis/checkout.yaml --json",
+        expect![[r#"
         0
         {"data_sources":0,"services":1,"slis":2,"valid":true}
-    "#]]);
-    files.check("validate slis --quiet", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "validate slis --quiet",
+        expect![[r#"
         0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -95,16 +104,22 @@ fn every_mistake_of_every_file_at_once() {
 #[test]
 fn files_that_are_not_there() {
     let files = Files::new(&[("empty/readme.md", "")]);
-    files.check("validate nowhere.yaml", expect![[r#"
+    files.check(
+        "validate nowhere.yaml",
+        expect![[r#"
         2
         ---
         streamgauge: couldn't read definitions nowhere.yaml: No such file or directory (os error 2)
-    "#]]);
-    files.check("validate empty", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "validate empty",
+        expect![[r#"
         2
         ---
         streamgauge: no *.yaml file in empty
-    "#]]);
+    "#]],
+    );
     let usage = files.run("validate", "");
     assert!(usage.starts_with("2\n"), "{usage}");
 }
@@ -115,11 +130,16 @@ fn schemas_lie_beside_the_file_that_names_them() {
                   connectionDetails: {topic: theirs, event: request, format: avro, framing: single-object, schemas: [{file: v1.avsc}]}\n";
     let schema = include_str!("../../../../schemas/request-v1.avsc");
     let files = Files::new(&[("slis/theirs.yaml", source), ("slis/v1.avsc", schema), ("other/theirs.yaml", source)]);
-    files.check("validate slis", expect![[r#"
+    files.check(
+        "validate slis",
+        expect![[r#"
         0
         valid: 0 services, 1 data source, 0 SLIs
-    "#]]);
-    files.check("validate other", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "validate other",
+        expect![[r#"
         2
         other/theirs.yaml:6:109  DataSource/theirs: spec.connectionDetails.schemas[0].file
           found     `v1.avsc`
@@ -127,5 +147,6 @@ fn schemas_lie_beside_the_file_that_names_them() {
           remedy    The name counts from the directory of this file.
 
         1 mistake in 1 file; nothing of them would be used
-    "#]]);
+    "#]],
+    );
 }

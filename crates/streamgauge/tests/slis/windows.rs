@@ -56,7 +56,9 @@ fn counted() -> Files {
 #[test]
 fn tables_of_every_kind() {
     let files = counted();
-    files.check("windows --input requests --sli available", expect![[r#"
+    files.check(
+        "windows --input requests --sli available",
+        expect![[r#"
         0
         available  status < 500, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, windows of 1m
 
@@ -66,16 +68,22 @@ fn tables_of_every_kind() {
           2026-01-05T10:01:00Z       0           -  no traffic
           2026-01-05T10:02:00Z       0           -  no traffic
           2026-01-05T10:03:00Z       1         1/1  counted
-    "#]]);
-    files.check("windows --input requests --sli fast --window 5m", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input requests --sli fast --window 5m",
+        expect![[r#"
         0
         fast  latency at most 300000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:05:00Z, windows of 5m
 
         service=checkout  1 counted
           start                 events  good/total  verdict
           2026-01-05T10:00:00Z       5         2/4  counted  1 unjudged
-    "#]]);
-    files.check("windows --input requests --sli p50", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input requests --sli p50",
+        expect![[r#"
         0
         p50  5/10 of the requests within 100000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 1m
 
@@ -85,8 +93,11 @@ fn tables_of_every_kind() {
           2026-01-05T10:01:00Z       0              -  no traffic  counts as bad
           2026-01-05T10:02:00Z       0              -  no traffic  counts as bad
           2026-01-05T10:03:00Z       1            1/1  good
-    "#]]);
-    files.check("windows --input requests --sli busy", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input requests --sli busy",
+        expect![[r#"
         0
         busy  at least 0.05 per second, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 1m
 
@@ -96,8 +107,11 @@ fn tables_of_every_kind() {
           2026-01-05T10:01:00Z       0           0  bad
           2026-01-05T10:02:00Z       0           0  bad
           2026-01-05T10:03:00Z       1    0.016666  bad
-    "#]]);
-    files.check("windows --input scores --sli satisfied", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input scores --sli satisfied",
+        expect![[r#"
         0
         satisfied  mean at least 4, 2026-01-05T10:00:00Z to 2026-01-05T10:03:00Z, slices of 1m
 
@@ -110,8 +124,11 @@ fn tables_of_every_kind() {
         service=checkout version=2  1 of 1 good (100.00%)
           start                 events  value  verdict
           2026-01-05T10:02:00Z       1      4  good
-    "#]]);
-    files.check("windows --input scores --sli audited", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input scores --sli audited",
+        expect![[r#"
         0
         audited  good of total, 2026-01-05T10:00:00Z to 2026-01-05T10:03:00Z, windows of 1m
 
@@ -120,8 +137,11 @@ fn tables_of_every_kind() {
           2026-01-05T10:00:00Z   1,000    998/1000  counted
           2026-01-05T10:01:00Z       0           -  no traffic
           2026-01-05T10:02:00Z       0           -  no traffic
-    "#]]);
-    files.check("windows --input resources --sli saturated", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input resources --sli saturated",
+        expect![[r#"
         0
         saturated  max at most 0.9, 2026-01-05T10:00:00Z to 2026-01-05T10:03:00Z, slices of 1m
 
@@ -130,8 +150,11 @@ fn tables_of_every_kind() {
           2026-01-05T10:00:00Z       2   0.95  bad
           2026-01-05T10:01:00Z       0      -  no traffic
           2026-01-05T10:02:00Z       1    0.1  good
-    "#]]);
-    files.check("windows --input resources --sli sampled", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input resources --sli sampled",
+        expect![[r#"
         0
         sampled  newest event at most 90s old, 2026-01-05T10:00:00Z to 2026-01-05T10:03:00Z, slices of 1m
 
@@ -140,7 +163,8 @@ fn tables_of_every_kind() {
           2026-01-05T10:00:00Z       2   58000000  good
           2026-01-05T10:01:00Z       0  118000000  bad
           2026-01-05T10:02:00Z       1   55000000  good
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -170,22 +194,28 @@ fn lines_of_json() {
 #[test]
 fn csv_has_a_column_for_each_label() {
     let files = counted();
-    files.check("windows --input scores --sli satisfied --csv", expect![[r#"
+    files.check(
+        "windows --input scores --sli satisfied --csv",
+        expect![[r#"
         0
         sli,service,version,start,end,verdict,good,value,unit,events,unjudged
         satisfied,checkout,1,2026-01-05T10:00:00Z,2026-01-05T10:01:00Z,bad,0,3.75,value,2,0
         satisfied,checkout,1,2026-01-05T10:01:00Z,2026-01-05T10:02:00Z,no_traffic,,,value,0,0
         satisfied,checkout,1,2026-01-05T10:02:00Z,2026-01-05T10:03:00Z,no_traffic,,,value,0,0
         satisfied,checkout,2,2026-01-05T10:02:00Z,2026-01-05T10:03:00Z,good,1,4,value,1,0
-    "#]]);
-    files.check("windows --input requests --sli available --csv", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input requests --sli available --csv",
+        expect![[r#"
         0
         sli,service,start,end,verdict,good,value,unit,events,unjudged
         available,checkout,2026-01-05T10:00:00Z,2026-01-05T10:01:00Z,counted,,1/2,good/total,3,1
         available,checkout,2026-01-05T10:01:00Z,2026-01-05T10:02:00Z,no_traffic,,,good/total,0,0
         available,checkout,2026-01-05T10:02:00Z,2026-01-05T10:03:00Z,no_traffic,,,good/total,0,0
         available,checkout,2026-01-05T10:03:00Z,2026-01-05T10:04:00Z,counted,,1/1,good/total,1,0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -201,7 +231,9 @@ fn the_same_facts_by_a_changed_objective() {
         all.replace("percentile: {quantile: 0.5, atMostUs: 100000}", "traffic: {atLeastPerSec: 1}")
             .replace("empty: bad, ", ""),
     );
-    files.check("windows --input scores --sli satisfied --definitions looser.yaml", expect![[r#"
+    files.check(
+        "windows --input scores --sli satisfied --definitions looser.yaml",
+        expect![[r#"
         0
         satisfied  mean at least 3.75, 2026-01-05T10:00:00Z to 2026-01-05T10:03:00Z, slices of 1m
 
@@ -214,8 +246,11 @@ fn the_same_facts_by_a_changed_objective() {
         service=checkout version=2  1 of 1 good (100.00%)
           start                 events  value  verdict
           2026-01-05T10:02:00Z       1      4  good
-    "#]]);
-    files.check("windows --input requests --sli p50 --definitions looser.yaml", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input requests --sli p50 --definitions looser.yaml",
+        expect![[r#"
         0
         p50  5/10 of the requests within 120000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 1m
 
@@ -225,8 +260,11 @@ fn the_same_facts_by_a_changed_objective() {
           2026-01-05T10:01:00Z       0              -  no traffic  counts as bad
           2026-01-05T10:02:00Z       0              -  no traffic  counts as bad
           2026-01-05T10:03:00Z       1            1/1  good
-    "#]]);
-    files.check("windows --input requests --sli p50 --definitions longer.yaml", expect![[r#"
+    "#]],
+    );
+    files.check(
+        "windows --input requests --sli p50 --definitions longer.yaml",
+        expect![[r#"
         0
         p50  5/10 of the requests within 100000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 2m
 
@@ -234,7 +272,8 @@ fn the_same_facts_by_a_changed_objective() {
           start                 events  in time/total  verdict
           2026-01-05T10:00:00Z       4            0/3  bad      1 unjudged
           2026-01-05T10:02:00Z       1            1/1  good
-    "#]]);
+    "#]],
+    );
     files.check("windows --input scores --sli satisfied --definitions other-filter.yaml", expect![[r#"
         2
         ---
@@ -277,11 +316,14 @@ fn what_the_caller_has_to_correct() {
         ---
         streamgauge: no SLI is called "slow"; defined are: audited, available, busy, fast, p50, sampled, satisfied, saturated
     "#]]);
-    files.check("windows --input requests --sli p50 --window 5m", expect![[r#"
+    files.check(
+        "windows --input requests --sli p50 --window 5m",
+        expect![[r#"
         2
         ---
         streamgauge: p50 is judged in slices of 1m, not of 5m; leave --window away
-    "#]]);
+    "#]],
+    );
     files.check("windows --input requests --sli fast --window 15s", expect![[r#"
         2
         ---
@@ -296,8 +338,11 @@ fn what_the_caller_has_to_correct() {
 
 #[test]
 fn an_sli_of_another_topic_has_no_slices_here() {
-    counted().check("windows --input requests --sli satisfied", expect![[r#"
-        0
-        no slices: nothing has been counted yet
-    "#]]);
+    counted().check(
+        "windows --input requests --sli satisfied",
+        expect![[r#"
+            0
+            no slices: no event of scores has been counted here, or none lies between --from and --to
+        "#]],
+    );
 }
