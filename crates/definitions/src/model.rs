@@ -275,12 +275,13 @@ impl Measure {
                 Self::Latency { threshold_us, failures, .. },
                 Self::Latency { threshold_us: other_us, failures: other_failures, .. },
             ) => (threshold_us, failures) == (other_us, other_failures),
-            (Self::Slice { rule, .. }, Self::Slice { rule: other, .. }) => match (rule, other) {
-                (Rule::Percentile { .. }, Rule::Percentile { .. }) => true,
-                (Rule::Mean(_) | Rule::Saturation { .. }, Rule::Mean(_) | Rule::Saturation { .. }) => true,
-                (Rule::Traffic(_) | Rule::Freshness { .. }, Rule::Traffic(_) | Rule::Freshness { .. }) => true,
-                _ => false,
-            },
+            // Mean and saturation keep values, traffic and freshness every event.
+            (Self::Slice { rule, .. }, Self::Slice { rule: other, .. }) => matches!(
+                (rule, other),
+                (Rule::Percentile { .. }, Rule::Percentile { .. })
+                    | (Rule::Mean(_) | Rule::Saturation { .. }, Rule::Mean(_) | Rule::Saturation { .. })
+                    | (Rule::Traffic(_) | Rule::Freshness { .. }, Rule::Traffic(_) | Rule::Freshness { .. })
+            ),
             (one, other) => one == other,
         }
     }
