@@ -161,7 +161,10 @@ pub(crate) fn closest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>)
     names
         .into_iter()
         .map(|name| (edit_distance(&wrong.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 3)
+        .filter(|(distance, name)| {
+            // `atLeast` is a good beginning of `atLeastPerSec`.
+            *distance <= 1 + name.len() / 3 || (wrong.len() > 3 && name.starts_with(wrong))
+        })
         .min()
         .map(|(_, name)| name)
 }

@@ -253,7 +253,39 @@ impl DataSource {
     }
 }
 
+impl Sli {
+    /// What events were counted by, where it is not the same: then what was counted for the one says nothing of the other.
+    /// Bounds, slices, quantiles and the limits of percentiles judge what was counted, and may differ.
+    pub fn counted_unlike(&self, other: &Self) -> Option<&'static str> {
+        let same = [
+            ("service", self.service == other.service),
+            ("topic", self.topic == other.topic),
+            ("filter", self.filter == other.filter),
+            ("groupBy", self.group_by == other.group_by),
+            (self.good.name(), self.good.counts_like(&other.good)),
+        ];
+        same.into_iter().find(|(_, same)| !same).map(|(what, _)| what)
+    }
+}
+
 impl Measure {
+    fn counts_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Latency { threshold_us, failures, .. },
+                Self::Latency { threshold_us: other_us, failures: other_failures, .. },
+            ) => (threshold_us, failures) == (other_us, other_failures),
+            // Mean and saturation keep values, traffic and freshness every event.
+            (Self::Slice { rule, .. }, Self::Slice { rule: other, .. }) => matches!(
+                (rule, other),
+                (Rule::Percentile { .. }, Rule::Percentile { .. })
+                    | (Rule::Mean(_) | Rule::Saturation { .. }, Rule::Mean(_) | Rule::Saturation { .. })
+                    | (Rule::Traffic(_) | Rule::Freshness { .. }, Rule::Traffic(_) | Rule::Freshness { .. })
+            ),
+            (one, other) => one == other,
+        }
+    }
+
     /// The length of a slice, where slices are judged.
     pub const fn slice(&self) -> Option<Slice> {
         match self {

@@ -24,7 +24,7 @@ pub enum Outcome {
     OtherService,
     /// The filter does not hold.
     NotMatched,
-    /// Failed events are left out by definition.
+    /// Failed events are left out by definition, and results of audits without counts.
     LeftOut,
     Good,
     Bad,
@@ -98,6 +98,10 @@ impl Explainer {
                 None => nothing(Outcome::NotMatched, "it lacks what the filter asks for".to_owned(), filter),
             };
         };
+        let lacks_counts = event.number(NumberField::Good).is_none() || event.number(NumberField::Total).is_none();
+        if matches!(sli.judge, Judge::Counts) && lacks_counts {
+            return nothing(Outcome::LeftOut, "it carries no counts, so it adds nothing".to_owned(), filter);
+        }
         let (good, why) = self.reason(event, verdict);
         let outcome = match verdict {
             Verdict::Counts { good, total } => Outcome::Counts { good, total },
@@ -133,8 +137,7 @@ impl Explainer {
                 let compared = if latency_us <= *threshold_us { "within" } else { "above" };
                 format!("{latency_us} us is {compared} {threshold_us} us")
             }
-            (Judge::Counts, Verdict::Counts { good, total }) => format!("{good} of {total} were good"),
-            (Judge::Counts, _) => "it carries no counts".to_owned(),
+            (Judge::Counts, _) => "so many are added up".to_owned(),
             (Judge::Value, Verdict::Unjudged) => "it has no value".to_owned(),
             (Judge::Value, _) => "its value goes into the slice".to_owned(),
             (Judge::Any, _) => "every event of the slice counts".to_owned(),

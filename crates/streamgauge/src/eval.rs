@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::{Value, json};
 use streamgauge_definitions::{Bundle, BundleSettings};
-use streamgauge_events::Event;
+use streamgauge_events::{Event, Reason, Rejection};
 use streamgauge_predicate::Part;
 use streamgauge_stage_sli::{Explainer, Explanation, Outcome};
 
@@ -74,7 +74,8 @@ pub fn run(args: EvalArgs) -> anyhow::Result<ExitCode> {
     loop {
         line.clear();
         let read = input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
-        if read.with_context(|| format!("couldn't read {}", args.input.display()))? == 0 {
+        let read = read.with_context(|| format!("couldn't read {}", args.input.display()))?;
+        if read == 0 {
             break;
         }
         number += 1;
@@ -82,7 +83,14 @@ pub fn run(args: EvalArgs) -> anyhow::Result<ExitCode> {
         if value.is_empty() {
             continue;
         }
-        let judged = Event::from_json(explainer.kind(), value).map(|event| explainer.explain(&event));
+        let judged = if read as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            input.skip_until(b'\n').with_context(|| format!("couldn't read {}", args.input.display()))?;
+            let message =
+                format!("the line has {LINE_BYTES_MAX} bytes and more; Kafka takes no such record by default");
+            Err(Rejection::new(Reason::Undecodable, message))
+        } else {
+            Event::from_json(explainer.kind(), value).map(|event| explainer.explain(&event))
+        };
         let shown = shown_as(&judged);
         *counts.entry(shown).or_default() += 1;
         if !args.only.is_empty() && !args.only.contains(&shown) {
@@ -114,7 +122,7 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn std::io::BufRead>> {
     Ok(Box::new(std::io::BufReader::new(file.map_err(bad_usage)?)))
 }
 
-type Judged = Result<Explanation, streamgauge_events::Rejection>;
+type Judged = Result<Explanation, Rejection>;
 
 fn shown_as(judged: &Judged) -> Shown {
     match judged.as_ref().map(|explanation| explanation.outcome) {

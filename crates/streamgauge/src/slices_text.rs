@@ -36,7 +36,10 @@ pub fn csv(rows: &[SliceRow]) -> Vec<String> {
 pub fn tables(name: &str, sli: &Sli, length_us: i64, rows: &[SliceRow], all: bool) -> Vec<String> {
     let bold = Style::new().bold();
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-        return vec!["no slices: nothing has been counted yet".to_owned()];
+        return vec![format!(
+            "no slices: no event of {} has been counted here, or none lies between --from and --to",
+            sli.topic
+        )];
     };
     let what = if sli.good.slice().is_some() { "slices" } else { "windows" };
     let mut lines = vec![format!(

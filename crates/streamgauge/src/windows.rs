@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use streamgauge_definitions::{Bundle, Definitions, Empty, Slice, duration_text, duration_us};
+use streamgauge_definitions::{Bundle, Definitions, Empty, Sli, Slice, duration_text, duration_us};
 use streamgauge_events::facts::GOLDEN;
 use streamgauge_events::{EventTime, topics};
 use streamgauge_windows::{Fold, Label, Level, Only, Query, Slices, Window};
@@ -143,6 +143,9 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return Err(bad_usage(anyhow!("no SLI is called {name:?}; defined are: {known}")));
     };
+    if !args.definitions.is_empty() {
+        check_counted_alike(args, &fold, name, sli)?;
+    }
     let slice = match (sli.good.slice(), args.window) {
         (Some(slice), Some(window)) if window != slice.length_us => {
             let (window, slice) = (duration_text(window), duration_text(slice.length_us));
@@ -164,6 +167,29 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
         windows_text::print_lines(slices_text::tables(name, sli, slice.length_us, &rows, args.rows))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Facts can be judged by another objective, but not by what they were not counted by.
+fn check_counted_alike(args: &WindowsArgs, fold: &Fold, name: &str, asked: &Sli) -> anyhow::Result<()> {
+    let counted = match cited_definitions(args, fold) {
+        Ok(definitions) => definitions.slis.get(name).cloned(),
+        Err(error) => {
+            anstream::eprintln!("warning: nobody can tell whether {name} was counted by the same filter: {error:#}");
+            return Ok(());
+        }
+    };
+    let Some(counted) = counted else {
+        return Err(bad_usage(anyhow!(
+            "the definitions that the facts cite have no {name}, so it was not counted; count the events again"
+        )));
+    };
+    match counted.counted_unlike(asked) {
+        None => Ok(()),
+        Some(what) => Err(bad_usage(anyhow!(
+            "{name} was counted by another `{what}` than that of --definitions; count the events again. Bounds, slices, \
+             quantiles and `empty` can change without that"
+        ))),
+    }
 }
 
 /// The definitions that the newest facts cite, from the state topic beside them.

@@ -23,6 +23,10 @@ pub(super) fn source(
     map.finish(reader, &["apiVersion", "kind", "metadata", "spec"]);
     let found = spec.need(reader, "type", &format!("`{SOURCE_TYPE}`"));
     source_type(reader, found, "spec.type");
+    if found.is_some_and(|node| node.text() != Some(SOURCE_TYPE)) {
+        // What is meant for another tool is not ours to judge.
+        return None;
+    }
     spec.text(reader, "description", "a text");
     let details = spec.need_map(reader, "connectionDetails", "a block with topic, event and format");
     spec.finish(reader, &["description", "type", "connectionDetails"]);

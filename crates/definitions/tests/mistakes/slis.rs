@@ -10,14 +10,14 @@ fn an_sli_judges_events_or_slices() {
         (
             "{}",
             expect![[r#"
-            slis.yaml:4:7: SLI/tested: spec: found neither `ratioMetric` nor `thresholdMetric`; expected one of them. Single events are judged by `ratioMetric`, slices of time by `thresholdMetric`.
-        "#]],
+                slis.yaml:4:7: SLI/tested: spec: found neither `ratioMetric` nor `thresholdMetric`; expected one of them. Single events are judged by `ratioMetric`, slices of time by `thresholdMetric`.
+            "#]],
         ),
         (
             "{ratioMetric: {}, thresholdMetric: {}}",
             expect![[r#"
-            slis.yaml:4:7: SLI/tested: spec: found both `ratioMetric` and `thresholdMetric`; expected one of them. Single events are judged by `ratioMetric`, slices of time by `thresholdMetric`.
-        "#]],
+                slis.yaml:4:7: SLI/tested: spec: found both `ratioMetric` and `thresholdMetric`; expected one of them. Single events are judged by `ratioMetric`, slices of time by `thresholdMetric`.
+            "#]],
         ),
         (
             "{ratioMetric: {counter: true, rawType: success}}",
@@ -37,18 +37,18 @@ fn an_sli_judges_events_or_slices() {
         (
             "{thresholdMetric: {metricSource: {type: Prometheus, spec: {query: up}}}}",
             expect![[r#"
-            slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.type: found `Prometheus`; expected `streamgauge`. Other types are for other tools; keep their documents where streamgauge does not read them.
-        "#]],
+                slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.type: found `Prometheus`; expected `streamgauge`. Other types are for other tools; keep their documents where streamgauge does not read them.
+            "#]],
         ),
         (
             "{thresholdMetric: {metricSource: {spec: {}}}}",
             expect![[r#"
-            slis.yaml:4:40: SLI/tested: spec.thresholdMetric.metricSource.type: found no such key; expected `streamgauge`. Add `type: streamgauge`, or name a DataSource by `metricSourceRef`.
-            slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.spec: found neither `topic` nor `metricSourceRef`; expected one of them. Name the topic by `topic:`, or its DataSource by `metricSourceRef:`.
-            slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.spec: found no way to judge a slice; expected one of `percentile`, `mean`, `traffic`, `saturation`, `freshness`. docs/definitions.md has an example of each.
-            slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.spec.service: found no such key; expected the name of a service. Add `service:`.
-            slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.spec.slice: found no such key; expected a duration such as 5m. Add `slice:`.
-        "#]],
+                slis.yaml:4:40: SLI/tested: spec.thresholdMetric.metricSource.type: found no such key; expected `streamgauge`. Add `type: streamgauge`, or name a DataSource by `metricSourceRef`.
+                slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.spec: found neither `topic` nor `metricSourceRef`; expected one of them. Name the topic by `topic:`, or its DataSource by `metricSourceRef:`.
+                slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.spec: found no way to judge a slice; expected one of `percentile`, `mean`, `traffic`, `saturation`, `freshness`. docs/definitions.md has an example of each.
+                slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.spec.service: found no such key; expected the name of a service. Add `service:`.
+                slis.yaml:4:47: SLI/tested: spec.thresholdMetric.metricSource.spec.slice: found no such key; expected a duration such as 5m. Add `slice:`.
+            "#]],
         ),
     ] {
         let text = format!("apiVersion: openslo/v1\nkind: SLI\nmetadata: {{name: tested}}\nspec: {spec}\n");
@@ -489,7 +489,7 @@ fn traffic_is_never_empty() {
         expect![[r#"
             slis.yaml:20:18: SLI/tested: spec.thresholdMetric.metricSource.spec.empty: found `ignore`; expected no such key beside `traffic`. Remove it: a slice without events has a rate of 0 per second, and the bounds judge that.
             slis.yaml:21:20: SLI/tested: spec.thresholdMetric.metricSource.spec.traffic: found neither `atLeastPerSec` nor `atMostPerSec`; expected a bound. Add `atLeastPerSec:`, `atMostPerSec:` or both.
-            slis.yaml:21:21: SLI/tested: spec.thresholdMetric.metricSource.spec.traffic: found the unknown key `atLeast`; expected one of `atLeastPerSec`, `atMostPerSec`. Remove it: what can't be honoured is refused, never ignored.
+            slis.yaml:21:21: SLI/tested: spec.thresholdMetric.metricSource.spec.traffic: found the unknown key `atLeast`; expected one of `atLeastPerSec`, `atMostPerSec`. Did you mean `atLeastPerSec`?
         "#]],
     );
 }

@@ -1,0 +1,152 @@
+//! `streamgauge validate`.
+
+use expect_test::expect;
+
+use crate::program::{Files, documents};
+
+#[test]
+fn what_is_valid_is_summed_up() {
+    let slis = documents(
+        "checkout",
+        &[
+            ("fast", "topic: requests, latencyThresholdUs: 300000"),
+            ("busy", "topic: requests, slice: 5m, traffic: {atLeastPerSec: 1}"),
+        ],
+    );
+    let files = Files::new(&[("slis/checkout.yaml", &slis), ("slis/readme.md", "not ours"), ("empty/readme.md", "")]);
+    files.check(
+        "validate slis",
+        expect![[r#"
+        0
+          busy  traffic of checkout in requests
+          fast  latency threshold of checkout in requests
+        valid: 1 service, 0 data sources, 2 SLIs
+    "#]],
+    );
+    files.check(
+        "validate slis/checkout.yaml --json",
+        expect![[r#"
+        0
+        {"data_sources":0,"services":1,"slis":2,"valid":true}
+    "#]],
+    );
+    files.check(
+        "validate slis --quiet",
+        expect![[r#"
+        0
+    "#]],
+    );
+}
+
+#[test]
+fn every_mistake_of_every_file_at_once() {
+    let one = documents("checkout", &[("fast", "topic: requests, latencyThresholdUs: 300ms, filtr: 'status < 500'")]);
+    let two = one.replace("name: fast", "name: good").replace("latencyThresholdUs: 300ms, filtr", "good");
+    let files = Files::new(&[("slis/a.yaml", &one), ("slis/more/b.yml", &two), ("slis/c.yaml", "kind: [Service\n")]);
+    files.check("validate slis", expect![[r#"
+        2
+        slis/a.yaml:9:158  SLI/fast: spec.ratioMetric.raw.metricSource.spec.latencyThresholdUs
+          found     `300ms`
+          expected  a whole number of microseconds from 1 to 35184372088832
+          remedy    300 ms are 300000.
+
+        slis/a.yaml:9:165  SLI/fast: spec.ratioMetric.raw.metricSource.spec
+          found     the unknown key `filtr`
+          expected  one of `topic`, `service`, `filter`, `groupBy`, `good`, `latencyThresholdUs`, `failures`, `thresholdsUs`, `goodCount`, `totalCount`
+          remedy    Did you mean `filter`?
+
+        slis/c.yaml:1:7  the document
+          found     a mistake of syntax (unclosed bracket '[')
+          expected  valid YAML
+          remedy    Look at the indentation and the quotes there and just above.
+
+        slis/more/b.yml:1:1  Service/checkout: metadata.name
+          found     `Service/checkout` again
+          expected  a name of its own
+          remedy    Rename or remove one.
+
+        4 mistakes in 3 files; nothing of them would be used
+    "#]]);
+    files.check("validate slis --json", expect![[r#"
+        2
+        {"mistake":{"column":158,"expected":"a whole number of microseconds from 1 to 35184372088832","file":"slis/a.yaml","found":"`300ms`","line":9,"path":"SLI/fast: spec.ratioMetric.raw.metricSource.spec.latencyThresholdUs","remedy":"300 ms are 300000."}}
+        {"mistake":{"column":165,"expected":"one of `topic`, `service`, `filter`, `groupBy`, `good`, `latencyThresholdUs`, `failures`, `thresholdsUs`, `goodCount`, `totalCount`","file":"slis/a.yaml","found":"the unknown key `filtr`","line":9,"path":"SLI/fast: spec.ratioMetric.raw.metricSource.spec","remedy":"Did you mean `filter`?"}}
+        {"mistake":{"column":7,"expected":"valid YAML","file":"slis/c.yaml","found":"a mistake of syntax (unclosed bracket '[')","line":1,"path":"the document","remedy":"Look at the indentation and the quotes there and just above."}}
+        {"mistake":{"column":1,"expected":"a name of its own","file":"slis/more/b.yml","found":"`Service/checkout` again","line":1,"path":"Service/checkout: metadata.name","remedy":"Rename or remove one."}}
+        {"mistakes":4,"valid":false}
+    "#]]);
+    files.check("validate slis --quiet", expect![[r#"
+        2
+        slis/a.yaml:9:158  SLI/fast: spec.ratioMetric.raw.metricSource.spec.latencyThresholdUs
+          found     `300ms`
+          expected  a whole number of microseconds from 1 to 35184372088832
+          remedy    300 ms are 300000.
+
+        slis/a.yaml:9:165  SLI/fast: spec.ratioMetric.raw.metricSource.spec
+          found     the unknown key `filtr`
+          expected  one of `topic`, `service`, `filter`, `groupBy`, `good`, `latencyThresholdUs`, `failures`, `thresholdsUs`, `goodCount`, `totalCount`
+          remedy    Did you mean `filter`?
+
+        slis/c.yaml:1:7  the document
+          found     a mistake of syntax (unclosed bracket '[')
+          expected  valid YAML
+          remedy    Look at the indentation and the quotes there and just above.
+
+        slis/more/b.yml:1:1  Service/checkout: metadata.name
+          found     `Service/checkout` again
+          expected  a name of its own
+          remedy    Rename or remove one.
+
+        4 mistakes in 3 files; nothing of them would be used
+    "#]]);
+}
+
+#[test]
+fn files_that_are_not_there() {
+    let files = Files::new(&[("empty/readme.md", "")]);
+    files.check(
+        "validate nowhere.yaml",
+        expect![[r#"
+        2
+        ---
+        streamgauge: couldn't read definitions nowhere.yaml: No such file or directory (os error 2)
+    "#]],
+    );
+    files.check(
+        "validate empty",
+        expect![[r#"
+        2
+        ---
+        streamgauge: no *.yaml file in empty
+    "#]],
+    );
+    let usage = files.run("validate", "");
+    assert!(usage.starts_with("2\n"), "{usage}");
+}
+
+#[test]
+fn schemas_lie_beside_the_file_that_names_them() {
+    let source = "apiVersion: openslo/v1\nkind: DataSource\nmetadata: {name: theirs}\nspec:\n  type: streamgauge\n  \
+                  connectionDetails: {topic: theirs, event: request, format: avro, framing: single-object, schemas: [{file: v1.avsc}]}\n";
+    let schema = include_str!("../../../../schemas/request-v1.avsc");
+    let files = Files::new(&[("slis/theirs.yaml", source), ("slis/v1.avsc", schema), ("other/theirs.yaml", source)]);
+    files.check(
+        "validate slis",
+        expect![[r#"
+        0
+        valid: 0 services, 1 data source, 0 SLIs
+    "#]],
+    );
+    files.check(
+        "validate other",
+        expect![[r#"
+        2
+        other/theirs.yaml:6:109  DataSource/theirs: spec.connectionDetails.schemas[0].file
+          found     `v1.avsc`
+          expected  a file that can be read (No such file or directory (os error 2))
+          remedy    The name counts from the directory of this file.
+
+        1 mistake in 1 file; nothing of them would be used
+    "#]],
+    );
+}
