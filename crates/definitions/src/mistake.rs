@@ -134,6 +134,12 @@ impl<'n> Map<'n> {
         std::mem::take(&mut self.entries)
     }
 
+    /// Whether a key that nobody has taken was probably meant to be one of these.
+    pub fn holds_one_like(&self, names: &[&str]) -> bool {
+        let is_like = |key: &Node| key.text().is_some_and(|key| closest(key, names.iter().copied()).is_some());
+        self.entries.iter().any(|(key, _)| is_like(key))
+    }
+
     /// What is left was not asked for.
     pub fn finish(self, reader: &mut Reader<'_>, known: &[&str]) {
         for (key, _) in &self.entries {

@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 
 use streamgauge_events::topics;
 
-use crate::mistake::{Map, Mistake, Reader, text_of};
+use crate::mistake::{Map, Mistake, Reader, closest, text_of};
 use crate::model::{Definitions, Service};
 use crate::yaml::{self, Node, Place};
 use sli::sli;
@@ -20,6 +20,11 @@ const SOURCE_TYPE: &str = "streamgauge";
 
 /// The SLIs that every topic has without a definition.
 pub const GOLDEN_NAMES: [&str; 3] = [topics::REQUESTS, topics::SCORES, topics::RESOURCES];
+
+/// SLIs of one stage.
+const SLIS_MAX: usize = 2_000;
+/// Kafka takes records of 1 MiB by default, and this one has some settings more.
+const BYTES_MAX: usize = 900_000;
 
 /// Reads the schema file that a definition file names: (definition file, name) → text, or why not.
 pub type SchemaFile<'r> = &'r dyn Fn(&str, &str) -> Result<String, String>;
@@ -35,6 +40,7 @@ impl Definitions {
             mistakes: Vec::new(),
             slis: Vec::new(),
             broken: BTreeSet::new(),
+            has_unnamed: false,
             schema_file,
         };
         for (file, text) in files {
@@ -59,6 +65,8 @@ struct Reading<'r> {
     slis: Vec<(String, String, Node)>,
     /// Services and sources that are there, but wrong: whoever refers to them makes no mistake by that.
     broken: BTreeSet<String>,
+    /// A document may be any of those that are referred to, since its name or kind can't be read.
+    has_unnamed: bool,
     schema_file: SchemaFile<'r>,
 }
 
@@ -66,6 +74,15 @@ struct Reading<'r> {
 struct Known<'k> {
     definitions: &'k Definitions,
     broken: &'k BTreeSet<String>,
+    has_unnamed: bool,
+}
+
+impl Known<'_> {
+    /// Whether a document that declares this stands there, but can't be read. What is nearly one of the `declared` names
+    /// is more probably a slip of the pen.
+    fn may_be_broken<'d>(&self, name: &str, declared: impl IntoIterator<Item = &'d str>) -> bool {
+        self.broken.contains(name) || (self.has_unnamed && closest(name, declared).is_none())
+    }
 }
 
 impl Reading<'_> {
@@ -82,10 +99,13 @@ impl Reading<'_> {
     }
 
     fn document(&mut self, file: &str, node: Node) {
-        let Self { definitions, mistakes, broken, .. } = self;
+        let Self { definitions, mistakes, broken, has_unnamed, .. } = self;
         let mut reader = Reader { file, document: String::new(), mistakes };
         let Some(mut map) = Map::of(&mut reader, &node, "") else { return };
-        let Some(Head { kind, name, display_name }) = head(&mut reader, &mut map) else { return };
+        let Some(Head { kind, name, display_name }) = head(&mut reader, &mut map) else {
+            *has_unnamed = true;
+            return;
+        };
         match kind.as_str() {
             "Service" => {
                 let Some(service) = service(&mut reader, map, display_name) else {
@@ -132,17 +152,39 @@ impl Reading<'_> {
             head(&mut again, &mut map);
             let mut reader = Reader { file: &file, document: String::new(), mistakes: &mut self.mistakes };
             reader.document = format!("SLI/{name}");
-            let known = Known { definitions: &self.definitions, broken: &self.broken };
+            let known = Known { definitions: &self.definitions, broken: &self.broken, has_unnamed: self.has_unnamed };
             if let Some(sli) = sli(&mut reader, map, &known) {
                 self.definitions.slis.insert(name, sli);
             }
         }
         if self.mistakes.is_empty() {
-            return Ok(self.definitions);
+            match too_large(&self.definitions) {
+                None => return Ok(self.definitions),
+                Some(mistake) => self.mistakes.push(mistake),
+            }
         }
         self.mistakes.sort();
         Err(self.mistakes)
     }
+}
+
+/// Definitions are one record in the log, and every event looks them up.
+fn too_large(definitions: &Definitions) -> Option<Mistake> {
+    let bytes = serde_json::to_vec(definitions).map_or(0, |json| json.len());
+    let (found, expected) = match definitions.slis.len() {
+        count if count > SLIS_MAX => (format!("{count} SLIs"), format!("at most {SLIS_MAX}")),
+        _ if bytes > BYTES_MAX => (format!("{bytes} bytes as JSON"), format!("at most {BYTES_MAX}")),
+        _ => return None,
+    };
+    Some(Mistake {
+        file: "all files".to_owned(),
+        line: 1,
+        column: 1,
+        path: "the definitions".to_owned(),
+        found,
+        expected,
+        remedy: "Define what somebody looks at.".to_owned(),
+    })
 }
 
 fn twice(reader: &mut Reader<'_>, place: Place) {
@@ -196,8 +238,9 @@ fn checked_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         reader.wrong(node, "metadata.name", "a name of its own", remedy);
         return None;
     }
-    if name.is_empty() || name.len() > 128 || name.starts_with("__") {
-        reader.wrong(node, "metadata.name", "1 to 128 bytes that don't begin with __", "Choose another name.");
+    if name.is_empty() || name.len() > 128 || name.starts_with("__") || name.contains(char::is_control) {
+        let expected = "1 to 128 bytes without control characters that don't begin with __";
+        reader.wrong(node, "metadata.name", expected, "Choose another name.");
         return None;
     }
     Some(name.to_owned())

@@ -39,14 +39,16 @@ pub struct SyntaxError {
     pub message: String,
 }
 
-/// Aliases may repeat what they stand for; more than this in one file is an attack or a mistake.
-const NODES_MAX: usize = 200_000;
+/// What a file may hold beyond what stands in it, because aliases repeat it: nodes, and bytes of text.
+const REPEATED_NODES_MAX: usize = 200_000;
+const REPEATED_BYTES_MAX: usize = 16 << 20;
 const DEPTH_MAX: usize = 64;
 
 /// Every document of a file, up to the first error of syntax.
 pub fn documents(text: &str) -> (Vec<Node>, Option<SyntaxError>) {
     let mut documents = Vec::new();
-    let mut builder = Builder { parser: Parser::new_from_str(text), anchors: BTreeMap::new(), nodes: 0 };
+    let mut builder =
+        Builder { parser: Parser::new_from_str(text), anchors: BTreeMap::new(), repeated: Size::default() };
     loop {
         match builder.document() {
             Ok(Some(node)) => documents.push(node),
@@ -59,7 +61,20 @@ pub fn documents(text: &str) -> (Vec<Node>, Option<SyntaxError>) {
 struct Builder<'t> {
     parser: Parser<'t, granit_parser::StrInput<'t>>,
     anchors: BTreeMap<usize, Node>,
+    /// By aliases.
+    repeated: Size,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
     nodes: usize,
+    bytes: usize,
+}
+
+impl std::iter::Sum for Size {
+    fn sum<I: Iterator<Item = Self>>(sizes: I) -> Self {
+        sizes.fold(Self::default(), |sum, size| Self { nodes: sum.nodes + size.nodes, bytes: sum.bytes + size.bytes })
+    }
 }
 
 impl<'t> Builder<'t> {
@@ -100,9 +115,8 @@ impl<'t> Builder<'t> {
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, SyntaxError> {
         let place = place(&span);
-        self.nodes += 1;
-        if depth > DEPTH_MAX || self.nodes > NODES_MAX {
-            return Err(error_at(place, "this is nested too deep, or repeated by aliases too often"));
+        if depth > DEPTH_MAX {
+            return Err(error_at(place, format!("this is nested deeper than {DEPTH_MAX} levels")));
         }
         let (content, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -143,7 +157,10 @@ impl<'t> Builder<'t> {
                 let Some(known) = self.anchors.get(&anchor) else {
                     return Err(error_at(place, "this alias has no anchor before it"));
                 };
-                self.nodes += known.size();
+                self.repeated = [self.repeated, known.size()].into_iter().sum();
+                if self.repeated.nodes > REPEATED_NODES_MAX || self.repeated.bytes > REPEATED_BYTES_MAX {
+                    return Err(error_at(place, "too much is repeated by aliases; write out what is meant"));
+                }
                 return Ok(known.clone());
             }
             _ => return Err(error_at(place, "a value was expected here")),
@@ -161,11 +178,14 @@ impl<'t> Builder<'t> {
 }
 
 impl Node {
-    fn size(&self) -> usize {
+    fn size(&self) -> Size {
+        let this = Size { nodes: 1, bytes: 0 };
         match &self.content {
-            Content::Scalar { .. } => 1,
-            Content::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
-            Content::Map(entries) => 1 + entries.iter().map(|(key, value)| key.size() + value.size()).sum::<usize>(),
+            Content::Scalar { text, .. } => Size { bytes: text.len(), ..this },
+            Content::List(items) => items.iter().map(Self::size).chain([this]).sum(),
+            Content::Map(entries) => {
+                entries.iter().flat_map(|(key, value)| [key.size(), value.size()]).chain([this]).sum()
+            }
         }
     }
 

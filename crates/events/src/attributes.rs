@@ -68,8 +68,9 @@ impl<'de> Visitor<'de> for Lookup<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
-        while let Some(Text(name)) = map.next_key()? {
-            if name == self.name {
+        // A lone surrogate is no text, and so no name that anybody could ask for.
+        while let Some(name) = map.next_key::<&'de RawValue>()? {
+            if serde_json::from_str::<Text<'de>>(name.get()).is_ok_and(|Text(name)| name == self.name) {
                 let raw: &'de RawValue = map.next_value()?;
                 found = serde_json::from_str::<Text<'de>>(raw.get()).ok().map(|text| text.0);
             } else {

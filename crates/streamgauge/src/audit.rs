@@ -15,6 +15,7 @@ use crate::cli::bad_usage;
 use crate::kafka_args::KafkaArgs;
 use crate::shell::{self, Stop, Stopwatch};
 use crate::topic_input::{Found, KafkaTopics, Pass, file_of, read_lines};
+use crate::windows_text::print_data;
 
 /// The audit found something.
 pub const EXIT_PROBLEMS: u8 = 3;
@@ -64,16 +65,17 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
         Some(directory) => of_directory(directory)?,
         None => of_kafka(&args)?,
     };
-    show(&args, &report);
+    show(&args, &report)?;
     Ok(if report.clean { ExitCode::SUCCESS } else { ExitCode::from(EXIT_PROBLEMS) })
 }
 
-fn show(args: &AuditArgs, report: &Report) {
+fn show(args: &AuditArgs, report: &Report) -> anyhow::Result<()> {
     if args.json {
-        anstream::println!("{}", report.to_json());
+        print_data([report.to_json()])?;
     } else {
         anstream::println!("{report}");
     }
+    Ok(())
 }
 
 /// The audit of files: they are complete, and one output partition.

@@ -15,7 +15,7 @@ use streamgauge_stage_sli::{Explainer, Explanation, Outcome};
 
 use crate::cli::bad_usage;
 use crate::definitions;
-use crate::windows_text::print_lines;
+use crate::windows_text::{harmless, print_data, print_lines};
 
 /// A record larger than this is refused by Kafka's default, too.
 const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -97,7 +97,7 @@ pub fn run(args: EvalArgs) -> anyhow::Result<ExitCode> {
             continue;
         }
         match args.json {
-            true => print_lines([json_line(number, &judged)])?,
+            true => print_data([json_line(number, &judged)])?,
             false => print_lines(text(number, value, &judged))?,
         }
     }
@@ -163,7 +163,8 @@ fn text(number: u64, value: &[u8], judged: &Judged) -> Vec<String> {
         }
     };
     let record: String = String::from_utf8_lossy(value).chars().take(200).collect();
-    let mut lines = vec![format!("{number}: {record}"), format!("   {style}{word}{style:#}: {why}")];
+    let mut lines =
+        vec![format!("{number}: {}", harmless(&record)), format!("   {style}{word}{style:#}: {}", harmless(&why))];
     if let Ok(explanation) = judged {
         lines.extend(parts("filter", &explanation.filter));
         lines.extend(parts("good", &explanation.good));
@@ -172,7 +173,7 @@ fn text(number: u64, value: &[u8], judged: &Judged) -> Vec<String> {
                 .labels
                 .iter()
                 .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("(absent)")));
-            lines.push(format!("   series: {}", labels.collect::<Vec<_>>().join(" ")));
+            lines.push(format!("   series: {}", harmless(&labels.collect::<Vec<_>>().join(" "))));
         }
     }
     lines
@@ -185,7 +186,7 @@ fn parts(of: &str, parts: &[Part]) -> Vec<String> {
             Some(false) => "no",
             None => "undecided",
         };
-        let found = if part.found.is_empty() { String::new() } else { format!("  ({})", part.found) };
+        let found = if part.found.is_empty() { String::new() } else { format!("  ({})", harmless(&part.found)) };
         format!("   {of}: {}{} → {holds}{found}", "  ".repeat(part.depth), part.text)
     };
     parts.iter().map(line).collect()

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style};
-use streamgauge_definitions::{Measure, Rule, Sli, duration_text};
+use streamgauge_definitions::{Measure, Rule, Share, Sli, duration_text};
 use streamgauge_events::json_number::from_millionths;
 use streamgauge_windows::SliceRow;
 use streamgauge_windows::slice::Verdict;
 use streamgauge_windows::window::rfc3339_text;
 
-use crate::windows_text::{Cell, ROWS_UNASKED, aligned, csv_line, thousands};
+use crate::windows_text::{Cell, ROWS_UNASKED, aligned, csv_line, harmless, thousands};
 
 /// A header, then one line a slice.
 pub fn csv(rows: &[SliceRow]) -> Vec<String> {
@@ -54,7 +54,8 @@ pub fn tables(name: &str, sli: &Sli, length_us: i64, rows: &[SliceRow], all: boo
         series.entry(&row.labels).or_default().push(row);
     }
     for (labels, rows) in series {
-        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let labels = labels.iter().map(|(name, value)| harmless(&format!("{name}={value}")).into_owned());
+        let labels: Vec<String> = labels.collect();
         lines.push(String::new());
         lines.push(format!("{bold}{}{bold:#}  {}", labels.join(" "), totals(&rows)));
         if all || rows.len() <= ROWS_UNASKED {
@@ -78,11 +79,16 @@ fn totals(rows: &[&SliceRow]) -> String {
     let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
     let counted = rows.iter().filter(|row| row.good.is_some()).count();
     let good = rows.iter().filter(|row| row.good == Some(1)).count();
+    let unknown = count(Verdict::Unknown);
     let mut parts = Vec::new();
-    if counted > 0 {
+    if counted + unknown > 0 {
+        let total = counted + unknown;
         // Rounding must not turn a bad slice into perfection.
-        let percent = (good as f64 * 10_000.0 / counted as f64).floor() / 100.0;
-        parts.push(format!("{good} of {counted} good ({percent:.2}%)"));
+        let percent = |good: usize| format!("{:.2}%", (good as f64 * 10_000.0 / total as f64).floor() / 100.0);
+        parts.push(match good + unknown {
+            most if most == good => format!("{good} of {total} good ({})", percent(good)),
+            most => format!("{good} to {most} of {total} good ({} to {})", percent(good), percent(most)),
+        });
     }
     let others = [Verdict::Counted, Verdict::NoTraffic, Verdict::Unknown, Verdict::NoCoverage];
     for (verdict, count) in others.map(|one| (one, count(one))) {
@@ -129,6 +135,16 @@ fn listing(rows: &[&SliceRow]) -> Vec<String> {
     aligned(&table)
 }
 
+/// 999/1000 as `99.9`. Denominators are powers of ten up to a thousand million.
+fn percent_text(share: Share) -> String {
+    let millionths = u128::from(share.numerator) * 100_000_000 / u128::from(share.denominator.max(1));
+    let exact = millionths * u128::from(share.denominator) == u128::from(share.numerator) * 100_000_000;
+    match i64::try_from(millionths) {
+        Ok(millionths) if exact => from_millionths(millionths),
+        _ => format!("100 x {}/{}", share.numerator, share.denominator),
+    }
+}
+
 /// What makes a slice good, or an event.
 fn rule_text(measure: &Measure) -> String {
     let bounds = |bounds: &streamgauge_definitions::Bounds, unit: &str| {
@@ -142,7 +158,7 @@ fn rule_text(measure: &Measure) -> String {
         Measure::Counts => "good of total".to_owned(),
         Measure::Slice { rule, .. } => match rule {
             Rule::Percentile { quantile, at_most_us } => {
-                format!("{}/{} of the requests within {at_most_us} us", quantile.numerator, quantile.denominator)
+                format!("{}% of the requests within {at_most_us} us", percent_text(*quantile))
             }
             Rule::Mean(limits) => format!("mean {}", bounds(limits, "")),
             Rule::Traffic(limits) => bounds(limits, " per second"),
@@ -153,7 +169,7 @@ fn rule_text(measure: &Measure) -> String {
                     streamgauge_definitions::Aggregate::Max => "max".to_owned(),
                     streamgauge_definitions::Aggregate::Last => "last".to_owned(),
                     streamgauge_definitions::Aggregate::Quantile(share) => {
-                        format!("quantile {}/{}", share.numerator, share.denominator)
+                        format!("p{}", percent_text(*share))
                     }
                 };
                 format!("{aggregate} {}", bounds(limits, ""))

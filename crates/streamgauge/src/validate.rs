@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use streamgauge_definitions::{Definitions, Mistake};
 
 use crate::cli::{EXIT_USAGE, bad_usage};
 use crate::definitions;
-use crate::windows_text::print_lines;
+use crate::windows_text::{print_data, print_lines};
 
 /// Check definition files: every mistake at once, with its place and a remedy
 ///
@@ -39,8 +39,12 @@ pub struct ValidateArgs {
 pub fn run(args: ValidateArgs) -> anyhow::Result<ExitCode> {
     let texts = texts(&args.paths).map_err(bad_usage)?;
     let found = definitions::parse(&texts);
+    if found.as_ref().is_ok_and(|found| *found == Definitions::default()) {
+        let files: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(bad_usage(anyhow!("no document in {}: nothing would be defined", files.join(", "))));
+    }
     if args.json {
-        print_lines(json_lines(&found))?;
+        print_data(json_lines(&found))?;
     } else {
         match &found {
             Ok(definitions) if !args.quiet => print_lines(summary(definitions))?,

@@ -114,9 +114,9 @@ pub fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
     warn_of_gaps(&fold);
     let windows = query.windows(&fold).map_err(bad_usage)?;
     if args.json {
-        windows_text::print_lines(windows.iter().map(Window::to_json))?;
+        windows_text::print_data(windows.iter().map(Window::to_json))?;
     } else if args.csv {
-        windows_text::print_lines(windows_text::csv(&windows, &args.quantile))?;
+        windows_text::print_data(windows_text::csv(&windows, &args.quantile))?;
     } else {
         let totals = query.whole_span(&fold)?;
         windows_text::print_lines(windows_text::tables(&windows, &totals, &args.quantile, window_us, args.rows))?;
@@ -143,6 +143,9 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return Err(bad_usage(anyhow!("no SLI is called {name:?}; defined are: {known}")));
     };
+    if let Some(service) = args.service.as_ref().filter(|service| **service != sli.service) {
+        return Err(bad_usage(anyhow!("{name} is about {}, not about {service}; leave --service away", sli.service)));
+    }
     if !args.definitions.is_empty() {
         check_counted_alike(args, &fold, name, sli)?;
     }
@@ -157,12 +160,12 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
         (None, window) => Slice { length_us: window.unwrap_or(WINDOW_US), empty: Empty::Ignore },
     };
     fold.check_length(slice.length_us).map_err(bad_usage)?;
-    let rows = Slices { name, sli, slice, from: args.from, to: args.to }.rows(&fold);
+    let rows = Slices { name, sli, slice, from: args.from, to: args.to }.rows(&fold).map_err(bad_usage)?;
     if args.json {
         let line = |row| serde_json::to_string(row).expect("texts and integers always have a JSON form");
-        windows_text::print_lines(rows.iter().map(line))?;
+        windows_text::print_data(rows.iter().map(line))?;
     } else if args.csv {
-        windows_text::print_lines(slices_text::csv(&rows))?;
+        windows_text::print_data(slices_text::csv(&rows))?;
     } else {
         windows_text::print_lines(slices_text::tables(name, sli, slice.length_us, &rows, args.rows))?;
     }

@@ -1,5 +1,6 @@
 //! Windows for people (tables with charts) and for spreadsheets (CSV). Only shapes text.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
@@ -17,9 +18,18 @@ pub const ROWS_UNASKED: usize = 30;
 const NOTABLE: f64 = 0.01;
 const ALARMING: f64 = 0.05;
 
-/// Stops quietly when the reader has gone (`| head`).
+/// For people, with styles where the terminal takes them. Stops quietly when the reader has gone (`| head`).
 pub fn print_lines(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
-    let mut out = std::io::BufWriter::new(anstream::stdout().lock());
+    write_lines(anstream::stdout().lock(), lines)
+}
+
+/// For programs: every byte as it is.
+pub fn print_data(lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+    write_lines(std::io::stdout().lock(), lines)
+}
+
+fn write_lines(out: impl std::io::Write, lines: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+    let mut out = std::io::BufWriter::new(out);
     for line in lines {
         match writeln!(out, "{line}") {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
@@ -309,12 +319,21 @@ pub struct Cell {
     pub style: Style,
 }
 
+/// Names come from events, and so from anybody: what would steer a terminal is spelled out.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let spelled = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(spelled).collect())
+}
+
 impl Cell {
-    pub fn left(text: impl Into<String>) -> Self {
-        Self { text: text.into(), right: false, style: Style::new() }
+    pub fn left(text: impl AsRef<str>) -> Self {
+        Self { text: harmless(text.as_ref()).into_owned(), right: false, style: Style::new() }
     }
 
-    pub fn right(text: impl Into<String>) -> Self {
+    pub fn right(text: impl AsRef<str>) -> Self {
         Self { right: true, ..Self::left(text) }
     }
 }

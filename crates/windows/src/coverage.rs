@@ -177,19 +177,10 @@ impl Coverage {
         self.chains.keys().map(|(_, source)| source.topic.as_str()).collect()
     }
 
-    /// What [from, to) lacks.
-    pub fn lacks(&self, from: EventTime, to: EventTime) -> BTreeSet<Lack> {
-        self.lacks_where(from, to, &|_| true)
-    }
-
-    /// The same for one source topic.
+    /// What [from, to) lacks of a source topic.
     pub fn lacks_of(&self, topic: &str, from: EventTime, to: EventTime) -> BTreeSet<Lack> {
-        self.lacks_where(from, to, &|of| of == topic)
-    }
-
-    fn lacks_where(&self, from: EventTime, to: EventTime, is_asked: &dyn Fn(&str) -> bool) -> BTreeSet<Lack> {
-        let closed = self.lacks.iter().filter(|(start, end, _, topic)| *start < to && *end > from && is_asked(topic));
-        let heads = self.chains.iter().filter(|((_, source), _)| is_asked(&source.topic));
+        let closed = self.lacks.iter().filter(|(start, end, _, of)| *start < to && *end > from && of == topic);
+        let heads = self.chains.iter().filter(|((_, source), _)| source.topic == topic);
         let open = heads.flat_map(|(_, head)| &head.lacking).filter(|(_, start)| **start < to);
         closed.map(|(_, _, lack, _)| *lack).chain(open.map(|(lack, _)| *lack)).collect()
     }

@@ -3,7 +3,9 @@
 //! Phase one keeps, of each batch and pane, the K series with the smallest hashes; this keeps the K smallest of the
 //! pane. A series among the K smallest of all was evicted nowhere, so the result is a function of the records alone.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -53,7 +55,7 @@ pub struct Fold {
     coverage: Coverage,
     panes: BTreeMap<PaneSpan, BTreeMap<Group, GroupCells>>,
     names: BTreeSet<Arc<Series>>,
-    /// The topics that deltas of an SLI come from.
+    /// The topics that deltas of an SLI come from, whatever [`Only`] leaves out of them.
     topics: BTreeMap<String, BTreeSet<String>>,
     /// From the first pane of each topic to the end of the last, whatever [`Only`] leaves out of them.
     spans: BTreeMap<String, (EventTime, EventTime)>,
@@ -93,11 +95,14 @@ pub(crate) struct Series {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Where a value became declared, the partitions of one pane may have counted a series with and without the bound. Each
+/// part keeps a cell of its own, so that what is folded away does not depend on which came first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GroupCells {
-    pub series: BTreeMap<Arc<Series>, Cell>,
+    /// Series that the bound never touches, and those that take what it folds away.
+    kept: BTreeMap<Arc<Series>, Cell>,
     /// Series that the bound applies to, by SLI: the last is the next to go.
-    bounded: BTreeMap<String, BTreeSet<Rank>>,
+    bounded: BTreeMap<String, BTreeMap<Rank, Cell>>,
     /// The smallest K that any delta names: only so many are complete.
     series_max: Option<u32>,
 }
@@ -114,7 +119,8 @@ struct Rank {
 impl Ord for Rank {
     fn cmp(&self, other: &Self) -> Ordering {
         let (mine, theirs) = (&self.series, &other.series);
-        (self.hash, &mine.service, &mine.labels).cmp(&(other.hash, &theirs.service, &theirs.labels))
+        let by_name = (&mine.service, &mine.labels, &self.names).cmp(&(&theirs.service, &theirs.labels, &other.names));
+        self.hash.cmp(&other.hash).then(by_name)
     }
 }
 
@@ -156,7 +162,7 @@ impl Fold {
     fn add_delta(&mut self, output_partition: i32, delta: &Delta) -> Result<(), Refused> {
         let source = Source { topic: delta.source.clone(), partition: delta.partition };
         let id = BatchId::of(delta.generation, delta.batch);
-        self.see_span(delta);
+        self.see_origin(delta);
         if self.coverage.is_repeat(output_partition, &source, id) || !self.only.takes(delta) {
             return Ok(());
         }
@@ -173,9 +179,6 @@ impl Fold {
                 hash: hash.clone(),
             })?),
         };
-        if !self.topics.get(&delta.sli).is_some_and(|topics| topics.contains(&delta.source)) {
-            self.topics.entry(delta.sli.clone()).or_default().insert(delta.source.clone());
-        }
         let series = self.intern(Series {
             service: delta.service.clone(),
             sli: delta.sli.clone(),
@@ -184,14 +187,18 @@ impl Fold {
         let span = PaneSpan { start: delta.pane, length_us: pane_us };
         let group = Group { tenant: delta.tenant.clone(), group: delta.group.clone() };
         let cells = self.panes.entry(span).or_default().entry(group.clone()).or_default();
-        cells.series.entry(Arc::clone(&series)).and_modify(|mine| mine.add(&cell)).or_insert(cell);
-        if let (Some(hash), Some(series_max)) = (hash, delta.series_max) {
-            cells.series_max = Some(cells.series_max.map_or(series_max, |known| known.min(series_max)));
-            let mut names: Vec<String> = delta.labels.keys().chain(&delta.absent).cloned().collect();
-            names.sort_unstable();
-            cells.bounded.entry(delta.sli.clone()).or_default().insert(Rank { hash, series, names });
-            cells.keep_within_bound(&group);
+        let (Some(hash), Some(series_max)) = (hash, delta.series_max) else {
+            cells.keep(series, cell);
+            return Ok(());
+        };
+        cells.series_max = Some(cells.series_max.map_or(series_max, |known| known.min(series_max)));
+        let mut names: Vec<String> = delta.labels.keys().chain(&delta.absent).cloned().collect();
+        names.sort_unstable();
+        match cells.bounded.entry(delta.sli.clone()).or_default().entry(Rank { hash, series, names }) {
+            Entry::Occupied(mut mine) => mine.get_mut().add(&cell),
+            Entry::Vacant(place) => drop(place.insert(cell)),
         }
+        cells.keep_within_bound(&group);
         Ok(())
     }
 
@@ -204,7 +211,10 @@ impl Fold {
         new
     }
 
-    fn see_span(&mut self, delta: &Delta) {
+    fn see_origin(&mut self, delta: &Delta) {
+        if !self.topics.get(&delta.sli).is_some_and(|topics| topics.contains(&delta.source)) {
+            self.topics.entry(delta.sli.clone()).or_default().insert(delta.source.clone());
+        }
         let (start, end) = (delta.pane, EventTime(delta.pane.0.saturating_add(delta.pane_us)));
         match self.spans.get_mut(&delta.source) {
             Some(span) => *span = (span.0.min(start), span.1.max(end)),
@@ -244,30 +254,54 @@ impl Fold {
     pub fn panes(&self) -> impl Iterator<Item = FoldedPane> {
         self.panes.iter().flat_map(|(span, groups)| {
             groups.iter().flat_map(move |(group, cells)| {
-                cells.series.iter().map(move |(series, cell)| FoldedPane::new(*span, group, series, cell))
+                let mut whole: BTreeMap<&Series, Cow<'_, Cell>> = BTreeMap::new();
+                for (series, cell) in cells.parts() {
+                    match whole.entry(series) {
+                        Entry::Occupied(mut mine) => mine.get_mut().to_mut().add(cell),
+                        Entry::Vacant(place) => drop(place.insert(Cow::Borrowed(cell))),
+                    }
+                }
+                whole.into_iter().map(move |(series, cell)| FoldedPane::new(*span, group, series, &cell))
             })
         })
     }
 }
 
 impl GroupCells {
-    fn keep_within_bound(&mut self, group: &Group) {
-        let max = self.series_max.map_or(usize::MAX, |max| max as usize);
-        let Self { series, bounded, .. } = self;
-        for bounded in bounded.values_mut() {
-            while bounded.len() > max {
-                let Some(evicted) = bounded.pop_last() else { break };
-                let Some(cell) = series.remove(&evicted.series) else { continue };
-                let other = other_of(group, &evicted);
-                series.entry(Arc::new(other)).and_modify(|mine| mine.add(&cell)).or_insert(cell);
-            }
+    /// Every series, some of them in two parts.
+    pub fn parts(&self) -> impl Iterator<Item = (&Series, &Cell)> {
+        let bounded = self.bounded.values().flatten().map(|(rank, cell)| (rank.series.as_ref(), cell));
+        self.kept.iter().map(|(series, cell)| (series.as_ref(), cell)).chain(bounded)
+    }
+
+    fn keep(&mut self, series: Arc<Series>, cell: Cell) {
+        match self.kept.entry(series) {
+            Entry::Occupied(mut mine) => mine.get_mut().add(&cell),
+            Entry::Vacant(place) => drop(place.insert(cell)),
         }
     }
 
-    /// SLIs of which the bound has folded something away, here or in phase one.
+    fn keep_within_bound(&mut self, group: &Group) {
+        let max = self.series_max.map_or(usize::MAX, |max| max as usize);
+        let mut evicted = Vec::new();
+        for bounded in self.bounded.values_mut() {
+            while bounded.len() > max {
+                evicted.extend(bounded.pop_last());
+            }
+        }
+        for (rank, cell) in evicted {
+            self.keep(Arc::new(other_of(group, &rank)), cell);
+        }
+    }
+
+    /// SLIs of which the bound has folded something away, here or in phase one. A series that carries `__other__` in one
+    /// label only was called so by whoever wrote its events.
     pub fn folded(&self) -> BTreeSet<&str> {
-        let is_other = |series: &&Arc<Series>| series.labels.values().any(|value| value == OTHER);
-        self.series.keys().filter(is_other).map(|series| series.sli.as_str()).collect()
+        let is_other = |series: &&Arc<Series>| {
+            let labels = &series.labels;
+            series.service == OTHER || (!labels.is_empty() && labels.values().all(|value| value == OTHER))
+        };
+        self.kept.keys().filter(is_other).map(|series| series.sli.as_str()).collect()
     }
 }
 

@@ -362,6 +362,13 @@ impl fmt::Display for Report {
         }
         match (self.problems_total, self.batches) {
             (0, 0) => write!(f, "nothing to prove: no batch was found"),
+            (0, _) if self.open > 0 => {
+                write!(
+                    f,
+                    "clean so far: every record was counted once, or waits for the end of its pane ({})",
+                    self.open
+                )
+            }
             (0, _) => write!(f, "clean: every record was counted once"),
             (1, _) => write!(f, "1 problem"),
             (problems, _) => write!(f, "{problems} problems"),

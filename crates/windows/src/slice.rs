@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 use streamgauge_definitions::{Aggregate, Bounds, Empty, Failures, Label, Measure, Rule, Sli, Slice};
-use streamgauge_events::EventTime;
 use streamgauge_events::json_number::from_millionths;
+use streamgauge_events::{EventTime, topics};
 use streamgauge_stats::histogram::VALUE_MAX;
 
 use crate::cell::{Cell, Sum};
@@ -251,10 +251,16 @@ pub struct Slices<'s> {
 }
 
 impl Slices<'_> {
-    /// One row a slice and series, the empty and the uncovered ones among them: ordered by labels, then time.
-    pub fn rows(&self, fold: &Fold) -> Vec<SliceRow> {
-        let Some((first, last)) = self.span(fold) else { return Vec::new() };
+    /// One row a slice and series, the empty and the uncovered ones among them: ordered by labels, then time. None where
+    /// the fold leaves this SLI out. At most [`SLICES_MAX`] of them.
+    pub fn rows(&self, fold: &Fold) -> Result<Vec<SliceRow>, TooManySlices> {
+        let leaves_out = |only: &Option<String>, mine: &str| only.as_ref().is_some_and(|only| only != mine);
+        if leaves_out(&fold.only().sli, self.name) || leaves_out(&fold.only().service, &self.sli.service) {
+            return Ok(Vec::new());
+        }
+        let Some((first, last)) = self.span(fold) else { return Ok(Vec::new()) };
         let length_us = self.slice.length_us;
+        let in_span = (last.0.saturating_sub(first.0) / length_us) as usize;
         let mut series: BTreeMap<BTreeMap<String, String>, BTreeMap<EventTime, Counted>> = BTreeMap::new();
         // (tenant, slice) in which the bound of series has folded something away.
         let mut folded: BTreeSet<(&str, EventTime)> = BTreeSet::new();
@@ -263,7 +269,7 @@ impl Slices<'_> {
                 if cells.folded().contains(self.name) {
                     folded.insert((&group.tenant, span.start.floor(length_us)));
                 }
-                for (name, cell) in cells.series.iter().filter(|(series, _)| series.sli == self.name) {
+                for (name, cell) in cells.parts().filter(|(series, _)| series.sli == self.name) {
                     let slices = series.entry(labels_of(group, name)).or_default();
                     slices.entry(span.start.floor(length_us)).or_default().add(&self.sli.good, cell);
                 }
@@ -277,27 +283,38 @@ impl Slices<'_> {
             }
         }
         let mut rows = Vec::new();
-        for (labels, mut slices) in series {
+        for (labels, slices) in series {
             // A series that nobody declared has no slice before its first event, nor where it has none.
             let is_declared = declared.iter().any(|declared| same_but_tenant(&labels, declared));
             let is_pinned = self.is_pinned(&labels);
             let tenant = labels.get("tenant").map_or("", String::as_str);
+            if rows.len() + if is_declared { in_span } else { slices.len() } > SLICES_MAX {
+                return Err(TooManySlices { first, last });
+            }
             let mut newest: Option<EventTime> = None;
-            let mut start = slices.keys().next().copied().unwrap_or(first).min(first);
-            while start < last {
-                let counted = slices.remove(&start);
-                let is_shown = start >= first && (is_declared || counted.is_some());
-                let mut counted = counted.unwrap_or_default();
-                newest = newest.max(counted.sum.cell.newest);
+            let mut shown = first;
+            let mut show = |start: EventTime, mut counted: Counted, newest: Option<EventTime>| {
                 counted.newest = newest;
-                if is_shown {
-                    let is_bounded = !is_pinned && folded.contains(&(tenant, start));
-                    rows.push(self.row(fold, labels.clone(), start, &counted, is_bounded));
+                let is_bounded = !is_pinned && folded.contains(&(tenant, start));
+                rows.push(self.row(fold, labels.clone(), start, &counted, is_bounded));
+            };
+            for (start, counted) in slices.into_iter().take_while(|(start, _)| *start < last) {
+                while is_declared && shown < start {
+                    show(shown, Counted::default(), newest);
+                    shown = shown.plus_us(length_us);
                 }
-                start = start.plus_us(length_us);
+                newest = newest.max(counted.sum.cell.newest);
+                if start >= first {
+                    show(start, counted, newest);
+                    shown = start.plus_us(length_us);
+                }
+            }
+            while is_declared && shown < last {
+                show(shown, Counted::default(), newest);
+                shown = shown.plus_us(length_us);
             }
         }
-        rows
+        Ok(rows)
     }
 
     /// The series that exist by definition: that of the service, or those of every combination of declared values.
@@ -325,9 +342,13 @@ impl Slices<'_> {
         self.sli.group_by.iter().all(is_declared)
     }
 
-    /// The topic as the facts call it: `requests` may have another name on the bus.
+    /// The topic as the facts call it. Only that of requests may have another name on the bus; the golden signal knows it.
     fn topic<'t>(&'t self, fold: &'t Fold) -> &'t str {
-        fold.topics_of(self.name).next().unwrap_or(&self.sli.topic)
+        if self.sli.topic != topics::REQUESTS || fold.span_of(topics::REQUESTS).is_some() {
+            return &self.sli.topic;
+        }
+        let renamed = fold.topics_of(topics::REQUESTS).max_by_key(|topic| fold.span_of(topic).map(|span| span.1));
+        renamed.unwrap_or(&self.sli.topic)
     }
 
     /// The first slice, and the end of the last.
@@ -387,7 +408,12 @@ impl Slices<'_> {
         match &self.sli.good {
             Measure::Slice { rule: Rule::Freshness { at_most_us }, .. } => {
                 let fresh_from = end.minus_us(*at_most_us);
-                if counted.newest.is_some_and(|newest| newest >= fresh_from) { end } else { fresh_from }
+                match counted.newest {
+                    Some(newest) if newest >= fresh_from => end,
+                    Some(_) => fresh_from,
+                    // That there was never an event holds only if none was ever lost.
+                    None => EventTime::BEFORE_ALL,
+                }
             }
             _ => end,
         }
@@ -405,6 +431,21 @@ fn events_of(covered: bool, counted: &Counted) -> Judged {
         (true, _) => Verdict::Counted,
     };
     Judged { verdict, counts: None, value }
+}
+
+/// Rows of one query. One event in 1970 among those of today would make half a million slices of an hour.
+pub const SLICES_MAX: usize = 200_000;
+
+/// More rows than [`SLICES_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "from {} to {} there are more than {SLICES_MAX} slices; take --from and --to closer together",
+    rfc3339_text(*.first), rfc3339_text(*.last)
+)]
+pub struct TooManySlices {
+    /// Start of the first slice, and end of the last.
+    pub first: EventTime,
+    pub last: EventTime,
 }
 
 /// More combinations of declared values than this are shown only where they have events.

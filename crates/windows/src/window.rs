@@ -170,7 +170,8 @@ pub struct Window {
     pub coverage: CoverageVerdict,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub lacks: BTreeSet<Lack>,
-    /// Every input partition has been counted past the end; late records may still come.
+    /// Every partition of the topics that the SLI is counted from has been counted past the end; late records may still
+    /// come.
     pub complete: bool,
 }
 
@@ -260,7 +261,7 @@ impl Query {
             }
             for (group, cells) in groups {
                 folded.extend(cells.folded().into_iter().map(|sli| (start, group.clone(), sli.to_owned())));
-                let wanted = cells.series.iter().filter(|(series, _)| self.takes(series));
+                let wanted = cells.parts().filter(|(series, _)| self.takes(series));
                 for (series, cell) in wanted {
                     let by = self.labels_of(series);
                     let labels = by
@@ -321,7 +322,11 @@ impl Query {
 
     fn window(&self, fold: &Fold, row: Row, sum: &Sum, bounded: bool) -> Window {
         let (start, end) = (row.start, row.start.plus_us(self.length_us));
-        let mut lacks = fold.coverage().lacks(start, end);
+        let (mut lacks, mut complete) = (BTreeSet::new(), true);
+        for topic in fold.topics_of(&row.sli) {
+            lacks.extend(fold.coverage().lacks_of(topic, start, end));
+            complete &= fold.coverage().complete_until_of(topic).is_some_and(|until| until >= end);
+        }
         if bounded {
             lacks.insert(Lack::SeriesBound);
         }
@@ -357,7 +362,7 @@ impl Query {
             exemplars: sum.cell.exemplars(),
             coverage: if lacks.is_empty() { CoverageVerdict::Full } else { CoverageVerdict::Partial },
             lacks,
-            complete: fold.coverage().complete_until().is_some_and(|until| until >= end),
+            complete,
         }
     }
 }

@@ -106,9 +106,29 @@ fn micros(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<u64> {
     let value = node.text().and_then(whole_number).filter(|us| (1..=max).contains(us));
     if value.is_none() {
         let expected = format!("a whole number of microseconds from 1 to {max}");
-        reader.wrong(node, path, &expected, "300 ms are 300000.");
+        let remedy = match node.text().and_then(|text| Some((text, us_of(text)?))) {
+            Some((text, us)) if (1..=max).contains(&us) => format!("{text} are {us}."),
+            _ => "300 ms are 300000.".to_owned(),
+        };
+        reader.wrong(node, path, &expected, &remedy);
     }
     value
+}
+
+/// What was meant by a number with a unit, such as `0.5s`.
+fn us_of(text: &str) -> Option<u64> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(unit_at);
+    let unit_us: i64 = match unit {
+        "us" => 1,
+        "ms" => 1_000,
+        "s" => 1_000_000,
+        "m" => 60_000_000,
+        "h" => 3_600_000_000,
+        _ => return None,
+    };
+    let scaled = millionths(number.trim_end())?.checked_mul(unit_us)?;
+    (scaled % 1_000_000 == 0).then(|| u64::try_from(scaled / 1_000_000).ok())?
 }
 
 fn thresholds(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Vec<u64>> {
@@ -270,6 +290,8 @@ fn bounds(reader: &mut Reader<'_>, map: &mut Map<'_>, least: &str, most: &str) -
     let (at_least, at_most) = (at_least?, at_most?);
     let place = map.place();
     match (at_least, at_most) {
+        // A bound by a wrong name is told as such, and once.
+        (None, None) if map.holds_one_like(&[least, most]) => None,
         (None, None) => {
             let remedy = format!("Add `{least}:`, `{most}:` or both.");
             reader.mistake(place, &map.path, &format!("neither `{least}` nor `{most}`"), "a bound", &remedy);

@@ -15,6 +15,8 @@ use crate::yaml::{Content, Node, Place};
 const LABELS_MAX: usize = 4;
 /// Values declared for one label.
 const VALUES_MAX: usize = 1000;
+/// As long as the longest value that an attribute may have.
+const ATTRIBUTE_NAME_BYTES_MAX: usize = streamgauge_events::event::LABEL_BYTES_MAX;
 
 pub(super) fn sli(reader: &mut Reader<'_>, mut map: Map<'_>, known: &Known<'_>) -> Option<Sli> {
     let mut spec = map.need_map(reader, "spec", "a block of keys")?;
@@ -95,12 +97,13 @@ fn metric_source(reader: &mut Reader<'_>, mut source: Map<'_>, form: Form, known
     let service = spec.need(reader, "service", "the name of a service").and_then(|node| {
         let path = format!("{path}.service");
         let service = text_of(reader, node, &path, "the name of a service")?;
-        if !definitions.services.contains_key(service) && !known.broken.contains(service) {
+        let declared = || definitions.services.keys().map(String::as_str);
+        if !definitions.services.contains_key(service) && !known.may_be_broken(service, declared()) {
             let remedy = format!("Add a document with `kind: Service` and metadata.name {service}.");
             let known = if definitions.services.is_empty() {
                 "a service that a document declares".to_owned()
             } else {
-                format!("one that a document declares: {}", listed(definitions.services.keys().map(String::as_str)))
+                format!("one that a document declares: {}", listed(declared()))
             };
             reader.wrong(node, &path, &known, &remedy);
         }
@@ -160,13 +163,10 @@ fn data_source(
     (place, path): (Place, &str),
     reference: Option<(&Node, String)>,
     topic: Option<(&Node, String)>,
-    Known { definitions, broken }: &Known<'_>,
+    known: &Known<'_>,
 ) -> Option<(String, Kind)> {
-    let names = || {
-        let mut names: Vec<&str> = definitions.sources.values().map(|source| source.name.as_str()).collect();
-        names.extend(GOLDEN_NAMES);
-        listed(names)
-    };
+    let definitions = known.definitions;
+    let names = || definitions.sources.values().map(|source| source.name.as_str()).chain(GOLDEN_NAMES);
     match (reference, topic) {
         (Some((node, path)), None) => {
             let name = text_of(reader, node, &path, "the name of a DataSource")?;
@@ -174,16 +174,17 @@ fn data_source(
             let found = declared
                 .map(|(topic, source)| (topic.clone(), source.event))
                 .or_else(|| definitions.source(name).map(|source| (name.to_owned(), source.event)));
-            if found.is_none() && !broken.contains(name) {
+            if found.is_none() && !known.may_be_broken(name, names()) {
                 let remedy = format!("Add a document with `kind: DataSource` and metadata.name {name}.");
-                reader.wrong(node, &path, &format!("one of {}", names()), &remedy);
+                reader.wrong(node, &path, &format!("one of {}", listed(names())), &remedy);
             }
             found
         }
         (None, Some((node, path))) => {
             let name = text_of(reader, node, &path, "the name of a topic")?;
             let found = definitions.source(name).map(|source| (name.to_owned(), source.event));
-            if found.is_none() {
+            let topics = definitions.sources.keys().map(String::as_str).chain(GOLDEN_NAMES);
+            if found.is_none() && !known.may_be_broken(name, topics) {
                 let remedy = format!("Describe the topic by a document with `kind: DataSource` and topic {name}.");
                 let expected = "a topic that is known: `requests`, `scores`, `resources`, or one of a DataSource";
                 reader.wrong(node, &path, expected, &remedy);
@@ -230,11 +231,14 @@ fn group_by(
         let path = format!("{path}.{name}");
         let fits = |label: &Label| match label {
             Label::Text(field) => kind.field(field.name()).is_some(),
-            Label::Attribute(_) => true,
+            Label::Attribute(name) => name.len() <= ATTRIBUTE_NAME_BYTES_MAX,
         };
         let Some(label) = Label::named(name).filter(fits) else {
             let fields = Label::FIELDS.iter().map(|field| field.name()).filter(|name| kind.field(name).is_some());
-            let expected = format!("one of {}, `attributes.NAME`", listed(fields));
+            let expected = format!(
+                "one of {}, `attributes.NAME` with a name of at most {ATTRIBUTE_NAME_BYTES_MAX} bytes",
+                listed(fields)
+            );
             let remedy = "Ids can't be labels: every event would be a series of its own.";
             reader.mistake(key.place, &path, &key.shown(), &expected, remedy);
             continue;

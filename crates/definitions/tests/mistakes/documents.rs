@@ -135,10 +135,10 @@ fn names_are_of_their_own() {
                 slis.yaml:3:18: metadata.name: found `requests`; expected a name of its own. That name is taken by the golden signals: choose another one.
             "#]],
             "__other__" => expect![[r#"
-                slis.yaml:3:18: metadata.name: found `__other__`; expected 1 to 128 bytes that don't begin with __. Choose another name.
+                slis.yaml:3:18: metadata.name: found `__other__`; expected 1 to 128 bytes without control characters that don't begin with __. Choose another name.
             "#]],
             "''" => expect![[r#"
-                slis.yaml:3:18: metadata.name: found ``; expected 1 to 128 bytes that don't begin with __. Choose another name.
+                slis.yaml:3:18: metadata.name: found ``; expected 1 to 128 bytes without control characters that don't begin with __. Choose another name.
             "#]],
             "null" => expect![[r#"
                 slis.yaml:3:11: metadata.name: found no such key; expected a name. Add `name:`.
@@ -267,8 +267,8 @@ spec:
     check(
         &bomb,
         expect![[r#"
-        slis.yaml:6:15: the document: found a mistake of syntax (this is nested too deep, or repeated by aliases too often); expected valid YAML. Look at the indentation and the quotes there and just above.
-    "#]],
+            slis.yaml:6:10: the document: found a mistake of syntax (too much is repeated by aliases; write out what is meant); expected valid YAML. Look at the indentation and the quotes there and just above.
+        "#]],
     );
 }
 
@@ -277,7 +277,37 @@ fn nesting_has_a_bound() {
     check(
         &format!("a: {}{}\n", "[".repeat(200), "]".repeat(200)),
         expect![[r#"
-        slis.yaml:1:68: the document: found a mistake of syntax (this is nested too deep, or repeated by aliases too often); expected valid YAML. Look at the indentation and the quotes there and just above.
+            slis.yaml:1:68: the document: found a mistake of syntax (this is nested deeper than 64 levels); expected valid YAML. Look at the indentation and the quotes there and just above.
+        "#]],
+    );
+}
+
+/// Whoever names a service whose document can't be read makes no second mistake; a slip of the pen is one.
+#[test]
+fn documents_without_a_readable_name_may_be_what_others_refer_to() {
+    let sli = |name: &str, service: &str| {
+        format!(
+            "---\napiVersion: openslo/v1\nkind: SLI\nmetadata: {{name: {name}}}\nspec: {{ratioMetric: {{counter: true, \
+             rawType: success, raw: {{metricSource: {{type: streamgauge, spec: {{topic: requests, service: {service}, \
+             good: ok}}}}}}}}}}\n"
+        )
+    };
+    let service =
+        |metadata: &str| format!("---\napiVersion: openslo/v1\nkind: Service\nmetadata: {metadata}\nspec: {{}}\n");
+    let text =
+        [service("{name: checkout}"), service("{nam: search}"), sli("a", "search"), sli("b", "chekout")].concat();
+    check(
+        &text,
+        expect![[r#"
+        slis.yaml:9:11: metadata.name: found no such key; expected a name. Add `name:`.
+        slis.yaml:9:12: metadata: found the unknown key `nam`; expected one of `name`, `displayName`, `labels`, `annotations`. Did you mean `name`?
+        slis.yaml:20:128: SLI/b: spec.ratioMetric.raw.metricSource.spec.service: found `chekout`; expected one that a document declares: `checkout`. Add a document with `kind: Service` and metadata.name chekout.
     "#]],
+    );
+    check(
+        &service("\"na\\u0007me\"").replace("metadata: ", "metadata: {name: ").replace("\nspec", "}\nspec"),
+        expect![[r#"
+            slis.yaml:4:18: metadata.name: found `na\u{7}me`; expected 1 to 128 bytes without control characters that don't begin with __. Choose another name.
+        "#]],
     );
 }

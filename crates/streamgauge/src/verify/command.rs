@@ -19,6 +19,7 @@ use crate::kafka_args::KafkaArgs;
 use crate::load::{duration, open_manifest};
 use crate::shell::{Stop, Stopwatch};
 use crate::topic_input::{Found, KafkaTopics, Pass, file_of, read_lines};
+use crate::windows_text::print_data;
 
 /// The results differ from the truth, or are not complete in time.
 pub const EXIT_DIFFERENT: u8 = 3;
@@ -71,7 +72,7 @@ pub fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let verdict = judge(&truth, &results.fold, &results.dead_letters, DIFFERENCES_MAX);
     let equal = verdict.is_clean() && missing.is_empty();
     if args.json {
-        anstream::println!("{}", to_json(&truth, &verdict, &missing, equal));
+        print_data([to_json(&truth, &verdict, &missing, equal).to_string()])?;
     } else {
         show(&truth, &verdict, &missing, equal);
     }

@@ -48,7 +48,7 @@ fn every_mistake_of_every_file_at_once() {
         slis/a.yaml:9:158  SLI/fast: spec.ratioMetric.raw.metricSource.spec.latencyThresholdUs
           found     `300ms`
           expected  a whole number of microseconds from 1 to 35184372088832
-          remedy    300 ms are 300000.
+          remedy    300ms are 300000.
 
         slis/a.yaml:9:165  SLI/fast: spec.ratioMetric.raw.metricSource.spec
           found     the unknown key `filtr`
@@ -69,7 +69,7 @@ fn every_mistake_of_every_file_at_once() {
     "#]]);
     files.check("validate slis --json", expect![[r#"
         2
-        {"mistake":{"column":158,"expected":"a whole number of microseconds from 1 to 35184372088832","file":"slis/a.yaml","found":"`300ms`","line":9,"path":"SLI/fast: spec.ratioMetric.raw.metricSource.spec.latencyThresholdUs","remedy":"300 ms are 300000."}}
+        {"mistake":{"column":158,"expected":"a whole number of microseconds from 1 to 35184372088832","file":"slis/a.yaml","found":"`300ms`","line":9,"path":"SLI/fast: spec.ratioMetric.raw.metricSource.spec.latencyThresholdUs","remedy":"300ms are 300000."}}
         {"mistake":{"column":165,"expected":"one of `topic`, `service`, `filter`, `groupBy`, `good`, `latencyThresholdUs`, `failures`, `thresholdsUs`, `goodCount`, `totalCount`","file":"slis/a.yaml","found":"the unknown key `filtr`","line":9,"path":"SLI/fast: spec.ratioMetric.raw.metricSource.spec","remedy":"Did you mean `filter`?"}}
         {"mistake":{"column":7,"expected":"valid YAML","file":"slis/c.yaml","found":"a mistake of syntax (unclosed bracket '[')","line":1,"path":"the document","remedy":"Look at the indentation and the quotes there and just above."}}
         {"mistake":{"column":1,"expected":"a name of its own","file":"slis/more/b.yml","found":"`Service/checkout` again","line":1,"path":"Service/checkout: metadata.name","remedy":"Rename or remove one."}}
@@ -80,7 +80,7 @@ fn every_mistake_of_every_file_at_once() {
         slis/a.yaml:9:158  SLI/fast: spec.ratioMetric.raw.metricSource.spec.latencyThresholdUs
           found     `300ms`
           expected  a whole number of microseconds from 1 to 35184372088832
-          remedy    300 ms are 300000.
+          remedy    300ms are 300000.
 
         slis/a.yaml:9:165  SLI/fast: spec.ratioMetric.raw.metricSource.spec
           found     the unknown key `filtr`
@@ -149,4 +149,38 @@ fn schemas_lie_beside_the_file_that_names_them() {
         1 mistake in 1 file; nothing of them would be used
     "#]],
     );
+}
+
+#[test]
+fn files_that_define_nothing() {
+    let files = Files::new(&[("slis/a.yaml", "# nothing yet\n"), ("slis/b.yaml", "")]);
+    files.check(
+        "validate slis",
+        expect![[r#"
+        2
+        ---
+        streamgauge: no document in slis/a.yaml, slis/b.yaml: nothing would be defined
+    "#]],
+    );
+}
+
+#[test]
+fn definitions_have_a_bound() {
+    let names: Vec<String> = (0..2001).map(|number| format!("sli-{number}")).collect();
+    let slis: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "topic: requests, good: ok")).collect();
+    let files =
+        Files::new(&[("many.yaml", &documents("checkout", &slis)), ("all.yaml", &documents("checkout", &slis[1..]))]);
+    files.check(
+        "validate many.yaml",
+        expect![[r#"
+        2
+        all files:1:1  the definitions
+          found     2001 SLIs
+          expected  at most 2000
+          remedy    Define what somebody looks at.
+
+        1 mistake in 1 file; nothing of them would be used
+    "#]],
+    );
+    assert!(files.run("validate all.yaml", "").starts_with("0\n"));
 }

@@ -84,16 +84,16 @@ fn tables_of_every_kind() {
     files.check(
         "windows --input requests --sli p50",
         expect![[r#"
-        0
-        p50  5/10 of the requests within 100000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 1m
+            0
+            p50  50% of the requests within 100000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 1m
 
-        service=checkout  1 of 4 good (25.00%), 2 no traffic
-          start                 events  in time/total  verdict
-          2026-01-05T10:00:00Z       4            0/3  bad         1 unjudged
-          2026-01-05T10:01:00Z       0              -  no traffic  counts as bad
-          2026-01-05T10:02:00Z       0              -  no traffic  counts as bad
-          2026-01-05T10:03:00Z       1            1/1  good
-    "#]],
+            service=checkout  1 of 4 good (25.00%), 2 no traffic
+              start                 events  in time/total  verdict
+              2026-01-05T10:00:00Z       4            0/3  bad         1 unjudged
+              2026-01-05T10:01:00Z       0              -  no traffic  counts as bad
+              2026-01-05T10:02:00Z       0              -  no traffic  counts as bad
+              2026-01-05T10:03:00Z       1            1/1  good
+        "#]],
     );
     files.check(
         "windows --input requests --sli busy",
@@ -251,28 +251,28 @@ fn the_same_facts_by_a_changed_objective() {
     files.check(
         "windows --input requests --sli p50 --definitions looser.yaml",
         expect![[r#"
-        0
-        p50  5/10 of the requests within 120000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 1m
+            0
+            p50  50% of the requests within 120000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 1m
 
-        service=checkout  1 of 4 good (25.00%), 2 no traffic
-          start                 events  in time/total  verdict
-          2026-01-05T10:00:00Z       4         0..1/3  bad         1 unjudged
-          2026-01-05T10:01:00Z       0              -  no traffic  counts as bad
-          2026-01-05T10:02:00Z       0              -  no traffic  counts as bad
-          2026-01-05T10:03:00Z       1            1/1  good
-    "#]],
+            service=checkout  1 of 4 good (25.00%), 2 no traffic
+              start                 events  in time/total  verdict
+              2026-01-05T10:00:00Z       4         0..1/3  bad         1 unjudged
+              2026-01-05T10:01:00Z       0              -  no traffic  counts as bad
+              2026-01-05T10:02:00Z       0              -  no traffic  counts as bad
+              2026-01-05T10:03:00Z       1            1/1  good
+        "#]],
     );
     files.check(
         "windows --input requests --sli p50 --definitions longer.yaml",
         expect![[r#"
-        0
-        p50  5/10 of the requests within 100000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 2m
+            0
+            p50  50% of the requests within 100000 us, 2026-01-05T10:00:00Z to 2026-01-05T10:04:00Z, slices of 2m
 
-        service=checkout  1 of 2 good (50.00%)
-          start                 events  in time/total  verdict
-          2026-01-05T10:00:00Z       4            0/3  bad      1 unjudged
-          2026-01-05T10:02:00Z       1            1/1  good
-    "#]],
+            service=checkout  1 of 2 good (50.00%)
+              start                 events  in time/total  verdict
+              2026-01-05T10:00:00Z       4            0/3  bad      1 unjudged
+              2026-01-05T10:02:00Z       1            1/1  good
+        "#]],
     );
     files.check("windows --input scores --sli satisfied --definitions other-filter.yaml", expect![[r#"
         2
@@ -345,4 +345,68 @@ fn an_sli_of_another_topic_has_no_slices_here() {
             no slices: no event of scores has been counted here, or none lies between --from and --to
         "#]],
     );
+}
+
+#[test]
+fn what_can_t_be_told_is_refused_or_stands_as_a_range() {
+    // One of ten lies in the counter that holds the limit: eight or nine are within.
+    let mut events: Vec<String> = (0..8).map(|_| request(0, 100_000)).collect();
+    events.extend([request(0, 107_100), request(0, 200_000), request(60, 1_000)]);
+    let sli = |limit: u64| {
+        let spec = format!("topic: requests, slice: 1m, percentile: {{quantile: 0.9, atMostUs: {limit}}}");
+        documents("checkout", &[("p90", &spec)])
+    };
+    let files =
+        Files::new(&[("slis.yaml", &sli(500_000)), ("other.yaml", &sli(107_500)), ("one.jsonl", &events.concat())]);
+    files.run("backfill --event request --input one.jsonl --out out --definitions slis.yaml", "");
+    files.check(
+        "windows --input out --sli p90 --definitions other.yaml",
+        expect![[r#"
+            0
+            p90  90% of the requests within 107500 us, 2026-01-05T10:00:00Z to 2026-01-05T10:02:00Z, slices of 1m
+
+            service=checkout  1 to 2 of 2 good (50.00% to 100.00%), 1 unknown
+              start                 events  in time/total  verdict
+              2026-01-05T10:00:00Z      10        8..9/10  unknown
+              2026-01-05T10:01:00Z       1            1/1  good
+        "#]],
+    );
+    files.check(
+        "windows --input out --sli p90 --service search",
+        expect![[r#"
+            2
+            ---
+            streamgauge: p90 is about checkout, not about search; leave --service away
+        "#]],
+    );
+
+    // Seconds where microseconds were meant: 1970.
+    let seconds = r#"{"ts":1767607200,"service":"checkout","latency_us":5}"#;
+    std::fs::write(files.path("two.jsonl"), format!("{seconds}\n{}", events.concat())).expect("a place for files");
+    files.run("backfill --event request --input two.jsonl --out early --definitions slis.yaml", "");
+    files.check("windows --input early --sli p90", expect![[r#"
+        2
+        ---
+        streamgauge: from 1970-01-01T00:29:00Z to 2026-01-05T10:02:00Z there are more than 200000 slices; take --from and --to closer together
+    "#]]);
+    files.check(
+        "windows --input early --sli p90 --from 2026-01-05T09:58:00Z",
+        expect![[r#"
+            0
+            p90  90% of the requests within 500000 us, 2026-01-05T09:58:00Z to 2026-01-05T10:02:00Z, slices of 1m
+
+            service=checkout  2 of 2 good (100.00%), 2 no traffic
+              start                 events  in time/total  verdict
+              2026-01-05T09:58:00Z       0              -  no traffic
+              2026-01-05T09:59:00Z       0              -  no traffic
+              2026-01-05T10:00:00Z      10          10/10  good
+              2026-01-05T10:01:00Z       1            1/1  good
+        "#]],
+    );
+}
+
+/// So many seconds into the day on which all of this happens.
+fn request(seconds: i64, latency_us: u64) -> String {
+    let ts = 1_767_607_200_000_000 + seconds * 1_000_000;
+    format!("{{\"ts\":{ts},\"service\":\"checkout\",\"latency_us\":{latency_us}}}\n")
 }

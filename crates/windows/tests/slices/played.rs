@@ -76,7 +76,7 @@ impl Setting {
 pub fn rows(definitions: &Definitions, fold: &Fold) -> Vec<SliceRow> {
     let sli = &definitions.slis[NAME];
     let slice = sli.good.slice().unwrap_or(Slice { length_us: 60 * SECOND_US, empty: Empty::Ignore });
-    Slices { name: NAME, sli, slice, from: None, to: None }.rows(fold)
+    Slices { name: NAME, sli, slice, from: None, to: None }.rows(fold).expect("not too many")
 }
 
 type Key = (&'static str, i32);
@@ -158,6 +158,11 @@ impl Played {
             assert_eq!(output.topic, topics::SLI_WINDOWS, "{}", String::from_utf8_lossy(&output.value));
             self.written.push(Fact::from_json(&output.value).expect("the stage writes readable facts"));
         }
+    }
+
+    /// Every fact, in the order of writing.
+    pub fn facts(&self) -> &[Fact] {
+        &self.written
     }
 
     pub fn fold(&self) -> Fold {
