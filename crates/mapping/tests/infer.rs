@@ -310,6 +310,38 @@ fn many_damaged_values_are_told() {
     "##]].assert_eq(&proposed.join("\n"));
 }
 
+/// What is left open has a placeholder that no mapping is accepted with, never something that could be true.
+#[test]
+fn what_is_left_open_is_refused_until_it_is_filled_in() {
+    let inputs = [
+        ("1,2\n3,4\n", None),
+        ("timestamp,service,latency_ms\n0,shop,5\n100,shop,7\n", None),
+        ("time,latency_ms\n1661140279,5\n", None),
+        ("time,service\n1661140279,shop\n", Some(Kind::Resource)),
+        ("time,service,metric\n1661140279,shop,cpu\n", Some(Kind::Resource)),
+    ];
+    let mut refusals = String::new();
+    for (input, wanted) in inputs {
+        let directory = tempfile::tempdir().expect("a place for temporary files");
+        let path = directory.path().join("input.csv");
+        std::fs::write(&path, input).expect("a place for temporary files");
+        let proposal = infer(&path, wanted).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!proposal.to_fill_in.is_empty(), "{input}");
+        match Mapping::from_yaml("m.yaml", &proposal.yaml) {
+            Ok(_) => panic!("accepted:\n{}", proposal.yaml),
+            Err(error) => refusals += &format!("{error}\n"),
+        }
+        Mapping::from_yaml("m.yaml", &proposal.stand_in_yaml).unwrap_or_else(|error| panic!("{error}"));
+    }
+    expect![[r#"
+        m.yaml:12:19: fields.ts.constant: found `FILL_IN_TIME`; expected a value of ts; `mapping infer` left it open. Write `{ column: …, format: … }`, where the times stand and how they are written, or one instant for all rows.
+        m.yaml:10:68: fields.ts.epoch_base: found `FILL_IN_EPOCH_BASE`; expected an instant by RFC 3339, such as `2024-01-01T00:00:00Z`. Write when the file's times begin; any instant keeps the distances between them.
+        m.yaml:12:24: fields.service.constant: found `FILL_IN_SERVICE`; expected a value of service; `mapping infer` left it open. Write what it is, or `column: …` in place of `constant: …` where the rows say it.
+        m.yaml:13:23: fields.metric.constant: found `FILL_IN_METRIC`; expected a value of metric; `mapping infer` left it open. Write what it is, or `column: …` in place of `constant: …` where the rows say it.
+        m.yaml:15:22: fields.value.constant: found `FILL_IN_VALUE`; expected a value of value; `mapping infer` left it open. Write what it is, or `column: …` in place of `constant: …` where the rows say it.
+    "#]].assert_eq(&refusals);
+}
+
 /// Whatever stands in a file, what is proposed is a mapping.
 #[test]
 fn proposals_are_always_valid() {

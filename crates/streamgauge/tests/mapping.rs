@@ -186,6 +186,50 @@ fn one_damaged_value_is_told_and_costs_one_row() {
     );
 }
 
+/// What the file doesn't tell is refused by every command that reads the mapping, before anything is written or sent.
+#[test]
+fn a_mapping_with_placeholders_is_refused_by_every_command() {
+    let directory = tempfile::tempdir().expect("a place for temporary files");
+    let at = directory.path();
+    std::fs::write(at.join("rows.csv"), "when,latency_ms\nnoon,5\nlater,7\n").expect("a place for temporary files");
+    check(
+        at,
+        &["infer", "rows.csv", "--out", "m.yaml"],
+        expect![[r#"
+        0
+        ---
+        2 rows tried, 0 records refused; the others become requests, once the mapping is filled in
+        to fill in: ts, service
+        look at what it makes of the rows: streamgauge mapping test --mapping m.yaml rows.csv
+    "#]],
+    );
+    let refused = expect![[r#"
+        2
+        ---
+        streamgauge: m.yaml:10:19: fields.ts.constant: found `FILL_IN_TIME`; expected a value of ts; `mapping infer` left it open. Write `{ column: …, format: … }`, where the times stand and how they are written, or one instant for all rows.
+    "#]];
+    for arguments in [
+        &["mapping", "test", "--mapping", "m.yaml", "rows.csv"][..],
+        &["backfill", "--mapping", "m.yaml", "--input", "rows.csv", "--out", "out"],
+        &["import", "--mapping", "m.yaml", "--input", "rows.csv"],
+    ] {
+        refused.assert_eq(&run_program(at, arguments));
+    }
+    assert!(!at.join("out").exists(), "nothing was written");
+    let proposal = std::fs::read_to_string(at.join("m.yaml")).expect("a proposal");
+    let with_time = proposal.replace("FILL_IN_TIME", "\"2024-01-01T00:00:00Z\"");
+    std::fs::write(at.join("m.yaml"), with_time).expect("a place for temporary files");
+    check(
+        at,
+        &["test", "--mapping", "m.yaml", "rows.csv"],
+        expect![[r#"
+        2
+        ---
+        streamgauge: m.yaml:12:24: fields.service.constant: found `FILL_IN_SERVICE`; expected a value of service; `mapping infer` left it open. Write what it is, or `column: …` in place of `constant: …` where the rows say it.
+    "#]],
+    );
+}
+
 /// A row that stands for many requests is shown by its first events.
 #[test]
 fn a_row_of_many_events_is_shortened() {
