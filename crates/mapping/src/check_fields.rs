@@ -10,7 +10,7 @@ use crate::check::{Checked, Checker};
 use crate::check_times::unit_names;
 use crate::convert::{ATTRIBUTES, Reading, Target};
 use crate::decimal::Scale;
-use crate::definition::FieldDefinition;
+use crate::definition::{FieldDefinition, PLACEHOLDER};
 use crate::invalid::{closest, listed};
 use crate::mapped_event::Draft;
 
@@ -125,6 +125,7 @@ impl Checker<'_> {
         ];
         let others = keys.iter().filter(|(key, value)| *key != "constant" && value.is_some()).count();
         if let (Some(constant), 0) = (&field.constant, others) {
+            self.check_filled_in(&format!("{path}.constant"), target, constant)?;
             self.check_value(&format!("{path}.constant"), target, constant, template)?;
             let idle = field.map.as_ref().map(|map| ("map", map.referenced));
             let idle = idle.or(field.extract.as_ref().map(|extract| ("extract", extract.referenced)));
@@ -146,6 +147,22 @@ impl Checker<'_> {
             extract: self.extract(path, field)?,
             table: self.table(path, target, field)?,
         }))
+    }
+
+    /// A placeholder of a proposal is no value: every event would carry it, and be counted so.
+    fn check_filled_in(&self, path: &str, target: &Target, constant: &Spanned<String>) -> Checked<()> {
+        if !constant.value.starts_with(PLACEHOLDER) {
+            return Ok(());
+        }
+        let key = self.format.place_key();
+        let expected = format!("a value of {}; `mapping infer` left it open", target.name());
+        let remedy = match target {
+            Target::Ts(_) => format!(
+                "Write `{{ {key}: …, format: … }}`, where the times stand and how they are written, or one instant for all rows."
+            ),
+            _ => format!("Write what it is, or `{key}: …` in place of `constant: …` where the rows say it."),
+        };
+        Err(self.source.invalid(constant, path, &expected, &remedy))
     }
 
     fn extract(&self, path: &str, field: &FieldDefinition) -> Checked<Option<Regex>> {

@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use crate::check::{Checked, Checker};
 use crate::decimal::Decimal;
-use crate::definition::FieldDefinition;
+use crate::definition::{FieldDefinition, PLACEHOLDER};
 use crate::invalid::{did_you_mean, listed};
 use crate::times::{TimeFormat, UNITS, check_pattern, unit_shift};
 
@@ -56,7 +56,11 @@ impl Checker<'_> {
                     Ok(instant) => Ok(TimeFormat::Count { shift, base_us: instant.as_microsecond() }),
                     Err(_) => {
                         let expected = "an instant by RFC 3339, such as `2024-01-01T00:00:00Z`";
-                        invalid("epoch_base", base, expected, "Write date, time and offset.")
+                        let remedy = match base.value.starts_with(PLACEHOLDER) {
+                            true => "Write when the file's times begin; any instant keeps the distances between them.",
+                            false => "Write date, time and offset.",
+                        };
+                        invalid("epoch_base", base, expected, remedy)
                     }
                 }
             }

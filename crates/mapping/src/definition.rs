@@ -123,6 +123,8 @@ struct Head {
 
 pub const API_VERSION: &str = "streamgauge/v1";
 pub const KIND: &str = "Mapping";
+/// What a proposal says where the file doesn't begins with this: `FILL_IN_SERVICE`.
+pub const PLACEHOLDER: &str = "FILL_IN";
 
 pub fn parse(file: &str, text: &str) -> Result<Definition, Box<Invalid>> {
     let source = Source { file };

@@ -279,6 +279,39 @@ fn mistakes_of_meaning() {
     );
 }
 
+/// What a proposal leaves open is for a person to say.
+#[test]
+fn placeholders_that_nobody_filled_in() {
+    check(
+        "{ constant: shop }",
+        "{ constant: FILL_IN_SERVICE }",
+        expect![
+            "m.yaml:9:24: fields.service.constant: found `FILL_IN_SERVICE`; expected a value of service; `mapping infer` left it open. Write what it is, or `column: …` in place of `constant: …` where the rows say it."
+        ],
+    );
+    check(
+        "{ column: time, format: epoch_s }",
+        "{ constant: FILL_IN_TIME, format: rfc3339 }",
+        expect![
+            "m.yaml:8:19: fields.ts.constant: found `FILL_IN_TIME`; expected a value of ts; `mapping infer` left it open. Write `{ column: …, format: … }`, where the times stand and how they are written, or one instant for all rows."
+        ],
+    );
+    check(
+        "{ column: time, format: epoch_s }",
+        "{ column: time, format: relative, unit: ms, epoch_base: FILL_IN_EPOCH_BASE }",
+        expect![
+            "m.yaml:8:63: fields.ts.epoch_base: found `FILL_IN_EPOCH_BASE`; expected an instant by RFC 3339, such as `2024-01-01T00:00:00Z`. Write when the file's times begin; any instant keeps the distances between them."
+        ],
+    );
+    check(
+        "ok: { column: ok,",
+        "tenant: { constant: FILL_IN }\n  ok: { column: ok,",
+        expect![
+            "m.yaml:11:23: fields.tenant.constant: found `FILL_IN`; expected a value of tenant; `mapping infer` left it open. Write what it is, or `column: …` in place of `constant: …` where the rows say it."
+        ],
+    );
+}
+
 #[test]
 fn mistakes_in_an_expansion() {
     let with = |expand: &str, expected: Expect| {

@@ -21,10 +21,11 @@ use crate::shell;
 /// There were rows, and none of them counts.
 pub const EXIT_NOTHING_COUNTED: u8 = 3;
 
-/// Turn files of events into SLI windows: CSV, JSON lines, access logs, plain or gzipped
+/// Turn files of events into SLI windows: CSV, JSON lines, access logs, plain or gzipped, and Parquet
 ///
 /// Each input file counts as one partition, in its own order. Rows that can't be read become dead letters with their
-/// line number; nothing is skipped silently.
+/// line number; nothing is skipped silently. All rows are of one kind: requests, scores and resources are backfilled one
+/// after the other, each into a directory of its own.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   streamgauge backfill --mapping mapping.yaml --input access.log.gz --out out
@@ -46,7 +47,7 @@ pub struct BackfillArgs {
     /// Input files; may be repeated
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     input: Vec<PathBuf>,
-    /// Directory for sli.windows.jsonl, dead-letters.jsonl and sli.state.jsonl
+    /// Directory for sli.windows.jsonl, dead-letters.jsonl and sli.state.jsonl, of this backfill alone
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Replace results that --out already holds

@@ -5,7 +5,7 @@
 //! finished, and is simply run again.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -91,6 +91,8 @@ impl EventLines {
 struct Outputs {
     directory: PathBuf,
     files: BTreeMap<&'static str, BufWriter<File>>,
+    /// Held until the files have their names: two backfills would write into the same temporary ones.
+    _lock: File,
 }
 
 const TOPICS: [&str; 3] = [topics::SLI_WINDOWS, topics::DEAD_LETTERS, topics::SLI_STATE];
@@ -148,17 +150,28 @@ impl Outputs {
     fn open(directory: &Path, overwrite: bool) -> anyhow::Result<Self> {
         let shown = directory.display();
         fs::create_dir_all(directory).with_context(|| format!("couldn't make the directory {shown}"))?;
+        let lock = File::open(directory).with_context(|| format!("couldn't open the directory {shown}"))?;
+        // A file system without locks for directories refuses nobody.
+        if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            bail!("another backfill is writing to {shown}: choose another --out, or wait for its end");
+        }
+        // Before anything is written: results belong together, and are replaced together or not at all.
+        if let Some(path) =
+            TOPICS.map(|topic| final_path(directory, topic)).iter().find(|path| path.exists() && !overwrite)
+        {
+            bail!(
+                "{} exists: choose another --out, since each backfill has a directory of its own, or say --overwrite to \
+                 replace the results in {shown}",
+                path.display()
+            );
+        }
         let mut files = BTreeMap::new();
         for topic in TOPICS {
-            let path = final_path(directory, topic);
-            if path.exists() && !overwrite {
-                bail!("{} exists: choose another --out, or say --overwrite", path.display());
-            }
             let partial = partial_path(directory, topic);
             let file = File::create(&partial).with_context(|| format!("couldn't write {}", partial.display()))?;
             files.insert(topic, BufWriter::new(file));
         }
-        Ok(Self { directory: directory.to_owned(), files })
+        Ok(Self { directory: directory.to_owned(), files, _lock: lock })
     }
 
     fn append(&mut self, topic: &str, value: &[u8]) -> std::io::Result<()> {

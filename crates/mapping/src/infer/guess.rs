@@ -1,10 +1,15 @@
 //! A place and its texts → what they probably are: times, durations, statuses, names. By words in the name, and by what
-//! all the texts have in common. Must never know how a mapping is written.
+//! nearly all the texts have in common. Must never know how a mapping is written.
 
 use jiff::tz::TimeZone;
+use streamgauge_events::Kind;
 
+use crate::convert::Target;
 use crate::decimal::Decimal;
+use crate::infer::fit::Fit;
 use crate::infer::sample::Column;
+use crate::infer::{CHECK, EPOCH_BASE, FILL_IN};
+use crate::mapped_event::Draft;
 use crate::times::TimeFormat;
 
 /// A way to read all times of a column.
@@ -17,6 +22,8 @@ pub struct Times {
     /// Whether it was told by the values, or is to be checked by a person.
     pub is_sure: bool,
     rank: i32,
+    /// How many of them can be read so.
+    pub fit: Fit,
 }
 
 /// 2000-01-01 to 2100-01-01, in seconds: what a count since 1970 may be.
@@ -51,108 +58,161 @@ pub fn has_word(name: &str, wanted: &[&str]) -> bool {
     words(name).iter().any(|word| wanted.contains(&word.as_str()))
 }
 
-/// All texts that are there, and at least one.
-pub fn all(column: &Column, test: impl Fn(&str) -> bool) -> bool {
-    let mut texts = column.present().peekable();
-    texts.peek().is_some() && texts.all(test)
+/// How well the texts can be read as a field's values.
+pub fn readable(column: &Column, target: &Target) -> Fit {
+    Fit::of(column, |text| target.set(&mut Draft::new(Kind::Request), text))
+}
+
+pub fn numbers(column: &Column) -> Fit {
+    Fit::of(column, |text| number(text).map(drop))
 }
 
 pub fn is_number(column: &Column) -> bool {
-    all(column, |text| Decimal::parse(text.trim()).is_some())
+    numbers(column).holds()
 }
 
-pub fn are_integers(column: &Column, min: i128, max: i128) -> bool {
-    all(column, |text| {
-        Decimal::parse(text.trim()).and_then(Decimal::integer).is_some_and(|value| (min..=max).contains(&value))
+/// Whether there is anything but numbers, or nothing at all.
+pub fn is_text(column: &Column) -> bool {
+    !numbers(column).is_whole()
+}
+
+/// Texts of so many bytes.
+pub fn at_most(column: &Column, bytes: usize) -> Fit {
+    Fit::of(column, |text| match text.len() {
+        len if len <= bytes => Ok(()),
+        len => Err(format!("is {len} bytes long; expected at most {bytes}")),
     })
+}
+
+fn number(text: &str) -> Result<Decimal, String> {
+    Decimal::parse(text.trim()).ok_or_else(|| "is not a decimal number".to_owned())
+}
+
+pub fn integers(column: &Column, min: i128, max: i128) -> Fit {
+    Fit::of(column, |text| match number(text)?.integer() {
+        Some(value) if (min..=max).contains(&value) => Ok(()),
+        _ => Err(format!("is not an integer from {min} to {max}")),
+    })
+}
+
+/// Whether any of the numbers has decimals.
+fn has_decimals(column: &Column) -> bool {
+    column.present().any(|text| text.contains('.') && number(text).is_ok())
 }
 
 /// The middle one of the numbers, in millionths.
 pub fn median(column: &Column) -> Option<i128> {
-    let mut numbers: Vec<i128> =
-        column.present().filter_map(|text| Decimal::parse(text.trim()).and_then(|number| number.rounded(6))).collect();
+    let mut numbers: Vec<i128> = column.present().filter_map(|text| number(text).ok()?.rounded(6)).collect();
     numbers.sort_unstable();
     numbers.get(numbers.len() / 2).copied()
 }
 
-/// The best way to read a column as times, if there is one.
+/// `strptime` formats, and whether they read an offset.
+const PATTERNS: [(&str, bool); 8] = [
+    ("%d/%b/%Y:%H:%M:%S %z", true),
+    ("%Y-%m-%d %H:%M:%S%.f %z", true),
+    ("%Y-%m-%dT%H:%M:%S%.f%z", true),
+    ("%a, %d %b %Y %H:%M:%S %z", true),
+    ("%Y-%m-%d %H:%M:%S%.f", false),
+    ("%Y-%m-%dT%H:%M:%S%.f", false),
+    ("%Y/%m/%d %H:%M:%S%.f", false),
+    ("%Y-%m-%d %H:%M", false),
+];
+
+/// The best way to read a column as times, if most of it can be.
 pub fn times(column: &Column) -> Option<Times> {
     let named =
         has_word(&column.place, &["time", "timestamp", "ts", "date", "datetime", "at", "unix", "nano", "start", "end"]);
-    if is_number(column) {
+    if numbers(column).is_most() {
         return counted(column, named);
     }
-    let fits = |format: &TimeFormat| all(column, |text| format.read(text.trim()).is_ok());
-    if fits(&TimeFormat::Rfc3339) {
-        return Some(Times { keys: "format: rfc3339".into(), why: "all fit".into(), is_sure: true, rank: 6 });
-    }
-    let patterns = [
-        ("%d/%b/%Y:%H:%M:%S %z", true),
-        ("%Y-%m-%d %H:%M:%S%.f %z", true),
-        ("%Y-%m-%dT%H:%M:%S%.f%z", true),
-        ("%a, %d %b %Y %H:%M:%S %z", true),
-        ("%Y-%m-%d %H:%M:%S%.f", false),
-        ("%Y-%m-%dT%H:%M:%S%.f", false),
-        ("%Y/%m/%d %H:%M:%S%.f", false),
-        ("%Y-%m-%d %H:%M", false),
-    ];
-    for (format, has_offset) in patterns {
-        let pattern = |zone| TimeFormat::Pattern { format: format.to_owned(), zone };
-        if has_offset {
-            if fits(&pattern(None)) {
-                let keys = format!("format: \"{format}\"");
-                return Some(Times { keys, why: "all fit".into(), is_sure: true, rank: 6 });
-            }
-            // `2022-08-22 03:51:19.6 +0000 UTC m=+0.1`, as Go prints it.
-            let first_three = |text: &str| text.split(' ').take(3).collect::<Vec<_>>().join(" ");
-            if all(column, |text| text.split(' ').count() > 3 && pattern(None).read(&first_three(text)).is_ok()) {
-                let keys = format!("extract: '^\\S+ \\S+ \\S+', format: \"{format}\"");
-                return Some(Times { keys, why: "the first three words of all fit".into(), is_sure: true, rank: 5 });
-            }
-        } else if fits(&pattern(Some(TimeZone::UTC))) {
-            let keys = format!("format: \"{format}\", timezone: UTC");
-            let why = "all fit, but say no offset: CHECK the timezone".into();
-            return Some(Times { keys, why, is_sure: false, rank: 4 });
+    let mut best: Option<Times> = None;
+    let mut consider = |times: Times| {
+        if best.as_ref().is_none_or(|best| times.fit.is_better_than(&best.fit)) {
+            best = Some(times);
         }
+    };
+    let read = |format: &TimeFormat, text: &str| {
+        format.read(text.trim()).map(drop).map_err(|_| "is not a time in this format".to_owned())
+    };
+    let fit = Fit::of(column, |text| read(&TimeFormat::Rfc3339, text));
+    let why = format!("{} fit", fit.share());
+    consider(Times { keys: "format: rfc3339".into(), why, is_sure: true, rank: 6, fit });
+    for (format, has_offset) in PATTERNS {
+        let zone = (!has_offset).then_some(TimeZone::UTC);
+        let pattern = TimeFormat::Pattern { format: format.to_owned(), zone };
+        let fit = Fit::of(column, |text| read(&pattern, text));
+        if !has_offset {
+            let why = format!("{} fit, but say no offset: {CHECK} the timezone", fit.share());
+            let keys = format!("format: \"{format}\", timezone: UTC");
+            consider(Times { keys, why, is_sure: false, rank: 4, fit });
+            continue;
+        }
+        let why = format!("{} fit", fit.share());
+        consider(Times { keys: format!("format: \"{format}\""), why, is_sure: true, rank: 6, fit });
+        // `2022-08-22 03:51:19.6 +0000 UTC m=+0.1`, as Go prints it.
+        let fit = Fit::of(column, |text| {
+            let words: Vec<&str> = text.split(' ').collect();
+            if words.len() > 3 {
+                read(&pattern, &words[..3].join(" "))
+            } else {
+                Err("has no more than three words".into())
+            }
+        });
+        let why = format!("the first three words of {} fit", fit.share());
+        let keys = format!("extract: '^\\S+ \\S+ \\S+', format: \"{format}\"");
+        consider(Times { keys, why, is_sure: true, rank: 5, fit });
     }
-    None
+    best.filter(|best| best.fit.is_most())
 }
 
 /// Numbers: counts since 1970 by their size, or, where the name says time, counts since an unknown start.
 fn counted(column: &Column, named: bool) -> Option<Times> {
+    let mut best: Option<Times> = None;
     for (name, shift) in [("epoch_s", 0), ("epoch_ms", -3), ("epoch_us", -6), ("epoch_ns", -9)] {
-        let fits = |text: &str| {
-            let seconds = Decimal::parse(text.trim()).and_then(|number| number.rounded(shift));
-            seconds.is_some_and(|seconds| EPOCH_S.contains(&seconds))
-        };
-        if all(column, fits) {
+        let fit = Fit::of(column, |text| match number(text)?.rounded(shift) {
+            Some(seconds) if EPOCH_S.contains(&seconds) => Ok(()),
+            _ => Err(format!("is not between the years 2000 and 2100 by `format: {name}`")),
+        });
+        if best.as_ref().is_none_or(|best| fit.is_better_than(&best.fit)) {
+            let keys = format!("format: {name}");
             let why = "by their size: between the years 2000 and 2100".into();
-            return Some(Times {
-                keys: format!("format: {name}"),
-                why,
-                is_sure: named,
-                rank: if named { 5 } else { 1 },
-            });
+            best = Some(Times { keys, why, is_sure: named, rank: if named { 5 } else { 1 }, fit });
         }
     }
-    let numbers: Vec<i128> = column.present().filter_map(|text| Decimal::parse(text.trim())?.rounded(6)).collect();
-    let rises = numbers.is_sorted() && numbers.first().is_some_and(|first| *first >= 0);
+    if best.as_ref().is_some_and(|best| best.fit.holds()) {
+        return best;
+    }
+    // Many numbers are as large by chance: what only nearly fits needs the name.
+    relative(column).or(best.filter(|best| named && best.fit.is_most()))
+}
+
+/// Numbers that rise.
+fn relative(column: &Column) -> Option<Times> {
+    let mut before = 0;
+    let fit = Fit::of(column, |text| {
+        let value = number(text)?.rounded(6).ok_or("is too large")?;
+        let rises = value >= before;
+        before = value;
+        if rises { Ok(()) } else { Err("is less than the one before".to_owned()) }
+    });
     let words_of_time = ["time", "timestamp", "ts", "elapsed", "offset"];
-    if !rises || !has_word(&column.place, &words_of_time) {
+    if !fit.holds() || !has_word(&column.place, &words_of_time) {
         return None;
     }
     let (unit, why) = match unit_in_name(&column.place) {
         Some(unit) => (unit, format!("`{unit}` by the name")),
-        None if column.present().any(|text| text.contains('.')) => {
-            ("s", "seconds, since they have decimals".to_owned())
-        }
+        None if has_decimals(column) => ("s", "seconds, since they have decimals".to_owned()),
         None => ("ms", "milliseconds, since they are integers".to_owned()),
     };
     Some(Times {
-        keys: format!("format: relative, unit: {unit}, epoch_base: 2000-01-01T00:00:00Z"),
-        why: format!("they rise from a start that the file doesn't tell. FILL IN epoch_base; CHECK the unit: {why}"),
+        keys: format!("format: relative, unit: {unit}, epoch_base: {EPOCH_BASE}"),
+        why: format!(
+            "they rise from a start that the file doesn't tell. {FILL_IN} epoch_base; {CHECK} the unit: {why}"
+        ),
         is_sure: false,
         rank: 3,
+        fit,
     })
 }
 
@@ -186,14 +246,13 @@ pub fn duration_unit(column: &Column) -> (&'static str, String) {
         return (unit, format!("`{unit}` by the name"));
     }
     let median = median(column).unwrap_or_default() / 1_000_000;
-    let has_decimals = column.present().any(|text| text.contains('.'));
     let unit = match median {
-        ..60 if has_decimals => "s",
+        ..60 if has_decimals(column) => "s",
         ..20_000 => "ms",
         20_000..10_000_000 => "us",
         _ => "ns",
     };
-    (unit, format!("CHECK the unit: the name says none, and half of the values are below {}", median + 1))
+    (unit, format!("{CHECK} the unit: the name says none, and half of the values are below {}", median + 1))
 }
 
 #[cfg(test)]
@@ -227,7 +286,7 @@ mod tests {
             ("ts", &["1661140279", "1661140280.5"], Some("format: epoch_s")),
             ("x", &["1661140279123"], Some("format: epoch_ms")),
             ("x", &["1661140279123456789"], Some("format: epoch_ns")),
-            ("timestamp", &["0", "0", "27482"], Some("format: relative, unit: ms, epoch_base: 2000-01-01T00:00:00Z")),
+            ("timestamp", &["0", "0", "27482"], Some("format: relative, unit: ms, epoch_base: FILL_IN_EPOCH_BASE")),
             ("timestamp", &["0", "27482", "5"], None),
             ("tokens", &["0", "27482"], None),
             ("t", &["2014-04-01 00:00:00"], Some("format: \"%Y-%m-%d %H:%M:%S%.f\", timezone: UTC")),

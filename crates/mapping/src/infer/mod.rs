@@ -1,8 +1,10 @@
 //! The beginning of a file → a mapping to start from, with the reason for each of its lines.
 //!
-//! A function of rows. Guesses by names and by what the texts have in common, and never in silence: what can't be told is
-//! a constant marked FILL IN, what was guessed is marked CHECK. What it writes is a valid mapping.
+//! A function of rows. Guesses by names and by what nearly all the texts have in common, and never in silence: what can't be
+//! told is a placeholder marked FILL IN, with which no mapping is accepted; what was guessed, or doesn't hold of every row, is
+//! marked CHECK. What it writes is a valid mapping once it is filled in.
 
+mod fit;
 mod guess;
 mod sample;
 mod write;
@@ -11,9 +13,15 @@ use std::collections::BTreeSet;
 
 use streamgauge_events::Kind;
 
-use crate::convert::ATTRIBUTES;
+use crate::convert::{ATTRIBUTES, Target};
+use crate::decimal::Scale;
 use crate::mapping::Format;
-use guess::{all, are_integers, best_times, duration_unit, has_word, is_named, is_number, times, words};
+use crate::times::unit_shift;
+use fit::Fit;
+use guess::{
+    at_most, best_times, duration_unit, has_word, integers, is_named, is_number, is_text, numbers, readable, times,
+    words,
+};
 pub use sample::{Column, Table, table};
 use write::quoted;
 
@@ -21,6 +29,8 @@ use write::quoted;
 #[derive(Debug)]
 pub struct Proposal {
     pub yaml: String,
+    /// The same with something valid in place of each placeholder: to try it out, never to be kept.
+    pub stand_in_yaml: String,
     pub kind: Kind,
     /// Lines that a person has to fill in, by their fields.
     pub to_fill_in: Vec<String>,
@@ -34,6 +44,10 @@ const NULLS: [&str; 8] = ["-", "NaN", "nan", "null", "NULL", "NA", "N/A", "None"
 const POD: &str = "^(.+)-[0-9a-f]+-[0-9a-z]+$";
 const FILL_IN: &str = "FILL IN";
 const CHECK: &str = "CHECK";
+/// What stands for an instant that the file doesn't tell.
+const EPOCH_BASE: &str = "FILL_IN_EPOCH_BASE";
+/// An instant for trying a mapping out.
+const STAND_IN_TIME: &str = "2000-01-01T00:00:00Z";
 
 const SERVICE: &[&str] = &["service", "service name", "app", "application", "component", "microservice"];
 const POD_NAMES: &[&str] = &["pod", "pod name"];
@@ -56,7 +70,24 @@ const QUANTILES: &[&str] =
 struct FieldLine {
     name: String,
     keys: String,
+    /// Valid ones, where the keys hold a placeholder.
+    stand_in: Option<String>,
     comment: String,
+}
+
+impl FieldLine {
+    fn new(name: &str, keys: &str, comment: &str) -> Self {
+        Self { name: name.to_owned(), keys: keys.to_owned(), stand_in: None, comment: comment.to_owned() }
+    }
+}
+
+/// A column of wide rows that becomes records of its own.
+#[derive(Debug)]
+struct MetricColumn {
+    place: String,
+    metric: String,
+    /// How many of its values don't fit.
+    unfit: Option<String>,
 }
 
 /// What is known so far.
@@ -66,6 +97,8 @@ struct Inference<'t> {
     used: Vec<bool>,
     nulls: Vec<Vec<&'static str>>,
     lines: Vec<FieldLine>,
+    /// Fields whose places were not taken, since too many of their values don't fit, and how many.
+    refused: Vec<(&'static str, String)>,
 }
 
 /// `source` names the sample; `wanted` is the kind of event, where the caller knows it.
@@ -73,7 +106,7 @@ pub fn propose(mut table: Table, source: &str, wanted: Option<Kind>) -> Proposal
     let nulls = table.places.iter_mut().map(take_nulls).collect();
     let kind = wanted.unwrap_or_else(|| kind_of(&mut table));
     let used = vec![false; table.places.len()];
-    let mut inference = Inference { table: &table, used, nulls, lines: Vec::new() };
+    let mut inference = Inference { table: &table, used, nulls, lines: Vec::new(), refused: Vec::new() };
     inference.time(kind);
     inference.service();
     let unpivot = match kind {
@@ -84,7 +117,7 @@ pub fn propose(mut table: Table, source: &str, wanted: Option<Kind>) -> Proposal
         Kind::Score | Kind::Resource => inference.value(kind),
     };
     inference.labels(kind);
-    write::proposal(inference, kind, source, &unpivot)
+    write::proposal(&inference, kind, source, &unpivot)
 }
 
 /// Takes texts out that stand for no value, and says which.
@@ -107,7 +140,8 @@ fn kind_of(table: &mut Table) -> Kind {
         found.map(|column| column.place.clone())
     };
     let sounds = table.places.iter().any(|column| has_word(&column.place, RESOURCES) && is_number(column));
-    let duration = table.places.iter().find(|column| is_duration(column)).map(|column| column.place.clone());
+    let duration = table.places.iter().find(|column| is_named_duration(&column.place) && numbers(column).is_most());
+    let duration = duration.map(|column| column.place.clone());
     let request = duration.or_else(|| named(STATUS)).or_else(|| named(METHOD)).or_else(|| named(ROUTE));
     let (kind, why) = match (table.format, request) {
         (Format::Combined | Format::Lines, _) => (Kind::Request, "an access log is one of requests".to_owned()),
@@ -134,11 +168,10 @@ fn is_unique(column: &Column) -> bool {
     column.present().all(|text| seen.insert(text))
 }
 
-/// A duration of one request, not a statistic of many.
-fn is_duration(column: &Column) -> bool {
-    let name = words(&column.place);
-    let named = LATENCY.iter().any(|wanted| format!(" {} ", name.join(" ")).contains(&format!(" {wanted} ")));
-    named && !has_word(&column.place, QUANTILES) && is_number(column)
+/// Named like a duration of one request, not like a statistic of many.
+fn is_named_duration(place: &str) -> bool {
+    let name = format!(" {} ", words(place).join(" "));
+    LATENCY.iter().any(|wanted| name.contains(&format!(" {wanted} "))) && !has_word(place, QUANTILES)
 }
 
 impl Inference<'_> {
@@ -148,12 +181,48 @@ impl Inference<'_> {
 
     /// The first place that nobody has taken, is named so and passes.
     fn find(&self, wanted: &[&str], test: impl Fn(&Column) -> bool) -> Option<usize> {
-        let free = |index: &usize| !self.used[*index];
-        let fits = |index: &usize| {
-            let column = &self.table.places[*index];
-            is_named(bare(&column.place), wanted) && test(column)
-        };
-        (0..self.table.places.len()).filter(free).find(fits)
+        self.named(wanted).find(|index| test(&self.table.places[*index]))
+    }
+
+    /// The first place that nobody has taken, is named so and holds what it should, and how well.
+    fn find_fit(
+        &mut self,
+        field: &'static str,
+        wanted: &[&str],
+        test: impl Fn(&Column) -> Fit,
+    ) -> Option<(usize, Fit)> {
+        let named: Vec<usize> = self.named(wanted).collect();
+        self.first_fit(field, &named, test)
+    }
+
+    /// The first of these places that holds what it should, and how well. Of one that only nearly does it is told why the
+    /// field has none.
+    fn first_fit(
+        &mut self,
+        field: &'static str,
+        places: &[usize],
+        test: impl Fn(&Column) -> Fit,
+    ) -> Option<(usize, Fit)> {
+        let fits: Vec<(usize, Fit)> = places.iter().map(|index| (*index, test(&self.table.places[*index]))).collect();
+        let found = fits.iter().find(|(_, fit)| fit.holds()).cloned();
+        if found.is_none() {
+            let refused = fits.iter().find_map(|(index, fit)| self.refusal(field, *index, fit));
+            self.refused.extend(refused);
+        }
+        found
+    }
+
+    /// Why a place that nearly holds what it should is not taken.
+    fn refusal(&self, field: &'static str, index: usize, fit: &Fit) -> Option<(&'static str, String)> {
+        let unfit = fit.unfit().filter(|_| fit.is_most() && !fit.holds())?;
+        let place = &self.table.places[index].place;
+        Some((field, format!("`{place}` is not taken for `{field}`, since {unfit}")))
+    }
+
+    /// The places that nobody has taken and are named so.
+    fn named(&self, wanted: &[&str]) -> impl Iterator<Item = usize> {
+        (0..self.table.places.len())
+            .filter(|index| !self.used[*index] && is_named(bare(&self.table.places[*index].place), wanted))
     }
 
     /// A field from a place, with `more` keys behind it.
@@ -175,28 +244,41 @@ impl Inference<'_> {
             let nulls: Vec<String> = self.nulls[index].iter().map(|null| format!("\"{null}\"")).collect();
             keys += &format!(", null_values: [\"\", {}]", nulls.join(", "));
         }
-        self.lines.push(FieldLine { name: name.to_owned(), keys, comment });
+        // Where it counts from is the only part of a place that a file may leave open.
+        let stand_in = keys.contains(EPOCH_BASE).then(|| keys.replace(EPOCH_BASE, STAND_IN_TIME));
+        self.lines.push(FieldLine { name: name.to_owned(), keys, stand_in, comment });
     }
 
-    fn fill_in(&mut self, name: &str, keys: &str, why: &str) {
-        let comment = format!("{FILL_IN}: {why}");
-        self.lines.push(FieldLine { name: name.to_owned(), keys: keys.to_owned(), comment });
+    /// A placeholder: `stand_in` is what the field may be for trying the mapping out.
+    fn fill_in(&mut self, name: &str, keys: &str, stand_in: &str, why: &str) {
+        let line = FieldLine::new(name, keys, &format!("{FILL_IN}: {why}"));
+        self.lines.push(FieldLine { stand_in: Some(stand_in.to_owned()), ..line });
     }
 
     fn time(&mut self, kind: Kind) {
         if self.table.format == Format::Combined {
             let keys = "group: time, format: \"%d/%b/%Y:%H:%M:%S %z\"";
-            self.lines.push(FieldLine { name: "ts".into(), keys: keys.into(), comment: String::new() });
+            self.lines.push(FieldLine::new("ts", keys, ""));
             return;
         }
-        let found: Vec<_> = (self.table.places.iter().enumerate())
+        let place = |index: usize| self.table.places[index].place.clone();
+        let (found, near): (Vec<_>, Vec<_>) = (self.table.places.iter().enumerate())
             .filter_map(|(index, column)| Some((index, times(column)?)))
-            .collect();
-        let Some((index, best)) = best_times(&found, |index| self.table.places[index].place.clone()) else {
-            let why = "no column could be read as a time";
-            return self.fill_in("ts", "constant: \"2000-01-01T00:00:00Z\", format: rfc3339", why);
+            .partition(|(_, times)| times.fit.holds());
+        let near = best_times(&near, place).map(|(index, times)| {
+            let unfit = times.fit.unfit().unwrap_or_default();
+            format!("`{}` would be one (`{}`), but {unfit}", place(index), times.keys)
+        });
+        let Some((index, best)) = best_times(&found, place) else {
+            let why = near.map_or_else(String::new, |near| format!("; {near}"));
+            let stand_in = format!("constant: \"{STAND_IN_TIME}\", format: rfc3339");
+            let why = format!("no column could be read as a time{why}");
+            return self.fill_in("ts", "constant: FILL_IN_TIME, format: rfc3339", &stand_in, &why);
         };
-        let mut comment = format!("Times: {}", best.why);
+        let mut comment = format!("Times: {}{}", best.why, best.fit.doubt());
+        if let Some(near) = near {
+            comment += &format!(". {CHECK}: {near}");
+        }
         let others: Vec<String> = (found.iter().filter(|(other, times)| *other != index && times.is_sure))
             .map(|(other, _)| format!("`{}`", self.table.places[*other].place))
             .collect();
@@ -214,21 +296,27 @@ impl Inference<'_> {
     }
 
     fn service(&mut self) {
-        if let Some(index) = self.find(SERVICE, |column| !is_number(column)) {
+        if let Some(index) = self.find(SERVICE, is_text) {
             return self.take("service", index, "", "By the name", true);
         }
         let is_pod = |column: &Column| {
             let pod = regex_lite::Regex::new(POD).expect("a constant pattern");
-            all(column, |text| pod.is_match(text))
+            Fit::of(column, |text| if pod.is_match(text) { Ok(()) } else { Err("is not the name of a pod".into()) })
         };
-        if let Some(index) = self.find(POD_NAMES, is_pod) {
+        if let Some((index, fit)) = self.find_fit("service", POD_NAMES, is_pod) {
             let more = format!("extract: \"{POD}\"");
-            self.take("service", index, &more, "All are names of pods; the service is what stands before", true);
+            let comment = format!(
+                "{} are names of pods; the service is what stands before{}",
+                if fit.unfit().is_none() { "All" } else { "Nearly all" },
+                fit.doubt()
+            );
+            self.take("service", index, &more, &comment, true);
             // It tells the instance, too.
             self.used[index] = false;
             return;
         }
-        self.fill_in("service", "constant: FILL_IN_SERVICE", "no column names a service");
+        let why = "no column names a service";
+        self.fill_in("service", "constant: FILL_IN_SERVICE", "constant: service", why);
     }
 
     fn request(&mut self) {
@@ -242,51 +330,75 @@ impl Inference<'_> {
                     "CHECK: the first part of the path; whole paths would be too many series",
                 ),
             ] {
-                self.lines.push(FieldLine { name: name.into(), keys: keys.into(), comment: comment.into() });
+                self.lines.push(FieldLine::new(name, keys, comment));
             }
             return;
         }
-        if let Some(index) = self.find(ROUTE, |column| !is_number(column)) {
+        if let Some(index) = self.find(ROUTE, is_text) {
             let is_path = self.table.places[index].present().any(|text| text.contains('?'));
             let comment =
                 if is_path { "By the name. CHECK: there are queries in it; use `extract`" } else { "By the name" };
             self.take("route", index, "", comment, false);
         }
-        if let Some(index) = self.find(METHOD, |column| all(column, |text| text.len() < 16)) {
-            self.take("method", index, "", "By the name", false);
+        if let Some((index, fit)) = self.find_fit("method", METHOD, |column| at_most(column, 15)) {
+            self.take("method", index, "", &format!("By the name{}", fit.doubt()), false);
         }
-        if let Some(index) = self.find(STATUS, |column| are_integers(column, 0, 999)) {
-            self.take("status", index, "", "By the name, and all are integers from 0 to 999", false);
+        if let Some((index, fit)) = self.find_fit("status", STATUS, |column| integers(column, 0, 999)) {
+            let comment = format!("By the name, and {} are integers from 0 to 999", fit.share());
+            let doubt = readable(&self.table.places[index], &Target::Status).doubt();
+            self.take("status", index, "", &format!("{comment}{doubt}"), false);
         }
+        self.outcome();
+        let durations: Vec<usize> = (0..self.table.places.len())
+            .filter(|index| !self.used[*index] && is_named_duration(&self.table.places[*index].place))
+            .collect();
+        if let Some((index, _)) = self.first_fit("latency_us", &durations, numbers) {
+            let column = &self.table.places[index];
+            let (unit, why) = duration_unit(column);
+            let shift = unit_shift(unit).expect("units are guessed from those that there are");
+            let doubt = readable(column, &Target::LatencyUs { shift, unit: unit.to_owned() }).doubt();
+            self.take("latency_us", index, &format!("unit: {unit}"), &format!("A duration: {why}{doubt}"), false);
+        }
+    }
+
+    /// `ok`, where words tell it.
+    fn outcome(&mut self) {
+        let words = [("true", true), ("false", false), ("1", true), ("0", false), ("True", true), ("False", false)];
+        let test = |column: &Column| {
+            Fit::of(column, |text| match words.iter().any(|(word, _)| *word == text) {
+                true => Ok(()),
+                false => Err("is neither true nor false".to_owned()),
+            })
+        };
         for (names, when_true) in [(OK, true), (FAILED, false)] {
-            let words = [("true", true), ("false", false), ("1", true), ("0", false), ("True", true), ("False", false)];
-            let test = |column: &Column| all(column, |text| words.iter().any(|(word, _)| *word == text));
-            let Some(index) = self.find(names, test).filter(|_| self.lines.iter().all(|line| line.name != "ok")) else {
-                continue;
-            };
+            let Some((index, fit)) = self.find_fit("ok", names, test) else { continue };
             let seen = words.iter().filter(|(word, _)| self.table.places[index].present().any(|text| text == *word));
             let table: Vec<String> = seen.map(|(word, truth)| format!("\"{word}\": {}", *truth == when_true)).collect();
-            self.take("ok", index, &format!("map: {{ {} }}", table.join(", ")), "By the name", false);
-        }
-        let duration =
-            (0..self.table.places.len()).find(|index| !self.used[*index] && is_duration(&self.table.places[*index]));
-        if let Some(index) = duration {
-            let (unit, why) = duration_unit(&self.table.places[index]);
-            self.take("latency_us", index, &format!("unit: {unit}"), &format!("A duration: {why}"), false);
+            let comment = format!("By the name{}", fit.doubt());
+            return self.take("ok", index, &format!("map: {{ {} }}", table.join(", ")), &comment, false);
         }
     }
 
     /// `metric` and `value`; where there are several columns of numbers, all of them, which are returned.
-    fn value(&mut self, kind: Kind) -> Vec<(String, String)> {
-        let is_free = |index: &usize| !self.used[*index] && is_number(&self.table.places[*index]);
-        let named = self.find(VALUE, is_number);
-        let numbers: Vec<usize> = (0..self.table.places.len()).filter(is_free).collect();
-        let resources: Vec<usize> =
-            numbers.iter().copied().filter(|index| has_word(&self.table.places[*index].place, RESOURCES)).collect();
-        if named.is_none() && resources.len() > 1 && self.table.format.has_columns() && kind == Kind::Resource {
+    fn value(&mut self, kind: Kind) -> Vec<MetricColumn> {
+        let table = self.table;
+        let reading = |index: usize| readable(&table.places[index], &Target::Value(Scale::ONE));
+        let named = self.find_fit("value", VALUE, numbers).map(|(index, _)| index);
+        let is_resource = |index: usize| has_word(&table.places[index].place, RESOURCES);
+        let free: Vec<(usize, Fit)> = (0..table.places.len())
+            .filter(|index| !self.used[*index])
+            .map(|index| (index, numbers(&table.places[index])))
+            .collect();
+        let of_numbers: Vec<usize> = free.iter().filter(|(_, fit)| fit.holds()).map(|(index, _)| *index).collect();
+        let resources: Vec<usize> = of_numbers.iter().copied().filter(|index| is_resource(*index)).collect();
+        if named.is_none() && resources.len() > 1 && table.format.has_columns() && kind == Kind::Resource {
+            let refused = free.iter().filter(|(index, _)| is_resource(*index));
+            let refused: Vec<_> = refused.filter_map(|(index, fit)| self.refusal("value", *index, fit)).collect();
+            self.refused.extend(refused);
             let column = |index: &usize| {
-                let place = &self.table.places[*index].place;
-                (quoted(place), words(place).join("_"))
+                let place = &table.places[*index].place;
+                let unfit = reading(*index).unfit();
+                MetricColumn { place: place.clone(), metric: words(place).join("_"), unfit }
             };
             let columns = resources.iter().map(column).collect();
             for index in resources {
@@ -295,34 +407,35 @@ impl Inference<'_> {
             for (name, keys, comment) in
                 [("metric", "group: metric", "CHECK the names and the scales above"), ("value", "cell: value", "")]
             {
-                self.lines.push(FieldLine { name: name.into(), keys: keys.into(), comment: comment.into() });
+                self.lines.push(FieldLine::new(name, keys, comment));
             }
             return columns;
         }
-        match self.find(&["metric", "metric name", "name"], |column| !is_number(column)) {
+        match self.find(&["metric", "metric name", "name"], is_text) {
             Some(index) => self.take("metric", index, "", "By the name", true),
             None => {
                 let why = "no column names what is measured; `from: file_name` may";
-                self.fill_in("metric", "constant: FILL_IN_METRIC", why);
+                self.fill_in("metric", "constant: FILL_IN_METRIC", "constant: metric", why);
             }
         }
-        match named.or(numbers.first().copied()) {
+        match named.or(of_numbers.first().copied()) {
             Some(index) => {
-                let comment = match (named, numbers.len()) {
-                    (Some(_), _) => "By the name, and all are numbers".to_owned(),
+                let fit = reading(index);
+                let comment = match (named, of_numbers.len()) {
+                    (Some(_), _) => format!("By the name, and {} are numbers", fit.share()),
                     (None, 1) => "The only column of numbers".to_owned(),
                     (None, count) => format!("CHECK: the first of {count} columns of numbers"),
                 };
-                self.take("value", index, "", &comment, true);
+                self.take("value", index, "", &format!("{comment}{}", fit.doubt()), true);
             }
-            None => self.fill_in("value", "constant: 0", "no column of numbers"),
+            None => self.fill_in("value", "constant: FILL_IN_VALUE", "constant: 0", "no column of numbers"),
         }
         Vec::new()
     }
 
     /// Fields that any kind may have, by their names alone.
     fn labels(&mut self, kind: Kind) {
-        let table: [(&str, &[&str]); 7] = [
+        let table: [(&'static str, &[&str]); 7] = [
             ("instance", INSTANCE),
             ("tenant", &["tenant", "tenant id", "customer", "account"]),
             ("version", &["version", "release"]),
@@ -332,13 +445,17 @@ impl Inference<'_> {
             ("event_id", &["event id", "request id", "id"]),
         ];
         for (field, names) in table {
-            let short = |column: &Column| all(column, |text| text.len() <= 128);
             if kind.field(field).is_none() {
                 continue;
             }
-            if let Some(index) = self.find(names, |column| short(column) && (field != "event_id" || is_unique(column)))
-            {
-                self.take(field, index, "", "By the name", false);
+            let short = |column: &Column| at_most(column, 128);
+            if field == "event_id" {
+                // An id that stands twice is none, and rows would be taken for one another.
+                if let Some(index) = self.find(names, |column| short(column).holds() && is_unique(column)) {
+                    self.take(field, index, "", "By the name", false);
+                }
+            } else if let Some((index, fit)) = self.find_fit(field, names, short) {
+                self.take(field, index, "", &format!("By the name{}", fit.doubt()), false);
             }
         }
     }

@@ -2,13 +2,44 @@
 
 use streamgauge_events::Kind;
 
-use super::{CHECK, FILL_IN, FieldLine, Inference, Proposal};
+use super::{CHECK, FILL_IN, FieldLine, Inference, MetricColumn, Proposal};
 use crate::mapping::Format;
 
 /// Lines of what is left over: a wide table has thousands.
 const LEFT_OVER_MAX: usize = 40;
 
-pub fn proposal(inference: Inference<'_>, kind: Kind, source: &str, unpivot: &[(String, String)]) -> Proposal {
+pub fn proposal(inference: &Inference<'_>, kind: Kind, source: &str, unpivot: &[MetricColumn]) -> Proposal {
+    let lines = ordered(&inference.lines, kind);
+    let yaml = |keys: fn(&FieldLine) -> &str| {
+        let mut out = head(inference, kind, source, unpivot);
+        for line in &lines {
+            if !line.comment.is_empty() {
+                out.push(format!("  # {}", line.comment));
+            }
+            out.push(format!("  {}: {{ {} }}", line.name, keys(line)));
+        }
+        out.extend(left_over(inference));
+        // A control character would end a comment, and there may be any in the name of a place.
+        let plain = |line: &String| line.replace(char::is_control, " ");
+        out.iter().map(plain).collect::<Vec<_>>().join("\n") + "\n"
+    };
+    let marked = |mark: &str| {
+        let marked = lines.iter().filter(|line| line.comment.contains(mark));
+        marked.map(|line| line.name.clone()).collect::<Vec<_>>()
+    };
+    let mut to_check = marked(CHECK);
+    to_check.extend(inference.refused.iter().map(|(field, _)| (*field).to_owned()));
+    Proposal {
+        yaml: yaml(|line| &line.keys),
+        stand_in_yaml: yaml(|line| line.stand_in.as_ref().unwrap_or(&line.keys)),
+        kind,
+        to_fill_in: marked(FILL_IN),
+        to_check,
+    }
+}
+
+/// All that stands above the fields.
+fn head(inference: &Inference<'_>, kind: Kind, source: &str, unpivot: &[MetricColumn]) -> Vec<String> {
     let table = inference.table;
     let mut out = Vec::new();
     let of = if table.rows == 1 { "row" } else { "rows" };
@@ -16,16 +47,15 @@ pub fn proposal(inference: Inference<'_>, kind: Kind, source: &str, unpivot: &[(
         "# Proposed from {} {of} of {}. Read it before you use it: {FILL_IN} marks what the file doesn't",
         table.rows, source
     ));
-    out.push(format!("# tell, {CHECK} what was guessed."));
-    for note in &table.notes {
-        out.push(format!("# - {note}"));
-    }
+    out.push(format!("# tell, {CHECK} what was guessed, or doesn't hold of every row."));
+    out.extend(table.notes.iter().map(|note| format!("# - {note}")));
+    out.extend(inference.refused.iter().map(|(_, refused)| format!("# - {CHECK}: {refused}")));
     out.push("apiVersion: streamgauge/v1".to_owned());
     out.push("kind: Mapping".to_owned());
     out.push(format!("event: {kind}s"));
     let name = Format::NAMES.into_iter().find(|(_, format)| *format == table.format).map_or("csv", |(name, _)| name);
     out.push(format!("format: {name}"));
-    out.extend(csv(&inference));
+    out.extend(csv(inference));
     if table.format == Format::Lines {
         out.push(format!("# {FILL_IN}: what the lines look like, with a group for each field."));
         out.push("pattern: '^(?<line>.*)$'".to_owned());
@@ -34,28 +64,26 @@ pub fn proposal(inference: Inference<'_>, kind: Kind, source: &str, unpivot: &[(
         out.push("unpivot:".to_owned());
         out.push(format!("  # {CHECK}: `scale: 0.01` beside a metric turns a percentage into a share, 1/1048576 bytes into mebibytes."));
         out.push("  columns:".to_owned());
-        out.extend(unpivot.iter().map(|(column, metric)| format!("    {column}: {{ metric: {} }}", quoted(metric))));
+    }
+    for column in unpivot {
+        out.extend(column.unfit.iter().map(|unfit| format!("    # {CHECK}: {unfit}")));
+        out.push(format!("    {}: {{ metric: {} }}", quoted(&column.place), quoted(&column.metric)));
     }
     out.push("fields:".to_owned());
-    for line in ordered(&inference.lines, kind) {
-        if !line.comment.is_empty() {
-            out.push(format!("  # {}", line.comment));
-        }
-        out.push(format!("  {}: {{ {} }}", line.name, line.keys));
-    }
+    out
+}
+
+fn left_over(inference: &Inference<'_>) -> Vec<String> {
     let left_over = inference.left_over();
-    if !left_over.is_empty() {
-        out.push("# Not used. To keep one as a text, move its line to the fields:".to_owned());
-        out.extend(left_over.iter().take(LEFT_OVER_MAX).map(|line| format!("#   {line}")));
-        if left_over.len() > LEFT_OVER_MAX {
-            out.push(format!("#   and {} more", left_over.len() - LEFT_OVER_MAX));
-        }
+    if left_over.is_empty() {
+        return Vec::new();
     }
-    let marked = |mark: &str| {
-        let marked = inference.lines.iter().filter(|line| line.comment.contains(mark));
-        marked.map(|line| line.name.clone()).collect()
-    };
-    Proposal { yaml: out.join("\n") + "\n", kind, to_fill_in: marked(FILL_IN), to_check: marked(CHECK) }
+    let mut out = vec!["# Not used. To keep one as a text, move its line to the fields:".to_owned()];
+    out.extend(left_over.iter().take(LEFT_OVER_MAX).map(|line| format!("#   {line}")));
+    if left_over.len() > LEFT_OVER_MAX {
+        out.push(format!("#   and {} more", left_over.len() - LEFT_OVER_MAX));
+    }
+    out
 }
 
 fn csv(inference: &Inference<'_>) -> Option<String> {

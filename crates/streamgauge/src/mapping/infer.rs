@@ -19,7 +19,8 @@ const TRIED_ROWS_MAX: u64 = 10_000;
 ///
 /// Tells the format (CSV and its delimiter, JSON lines, access log, Parquet; gzipped or not) and looks for times, services,
 /// routes, statuses, latencies and values, by the names of columns and by what their values have in common. Each line says
-/// why it is there. What the file doesn't tell is a constant marked FILL IN; what was guessed is marked CHECK.
+/// why it is there. What the file doesn't tell is marked FILL IN, and the mapping is refused until somebody has filled it in;
+/// what was guessed, or doesn't hold of up to 5% of the values, is marked CHECK.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   streamgauge mapping infer access.log.gz
@@ -27,7 +28,7 @@ const TRIED_ROWS_MAX: u64 = 10_000;
 
 Exit codes: 0 a mapping was written, 1 the file can't be read, 2 bad usage.")]
 pub struct InferArgs {
-    /// A file of rows; the first 1000 are looked at
+    /// A file of rows; the first 1000 lines are looked at (of Parquet rows), 4 MiB of them at most
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// What the rows are; by default it is told by their columns
@@ -57,7 +58,7 @@ impl From<EventKind> for Kind {
 
 pub fn run(args: InferArgs) -> anyhow::Result<ExitCode> {
     let proposal = streamgauge_mapping::infer(&args.file, args.event.map(Kind::from))?;
-    let mapping = Mapping::from_yaml("the proposal", &proposal.yaml)
+    let mapping = Mapping::from_yaml("the proposal", &proposal.stand_in_yaml)
         .with_context(|| format!("couldn't write a valid mapping; this is what it was:\n{}", proposal.yaml))?;
     match &args.out {
         None => std::io::stdout().lock().write_all(proposal.yaml.as_bytes())?,
@@ -85,8 +86,9 @@ fn tell(args: &InferArgs, proposal: &Proposal, mapping: &Mapping) -> anyhow::Res
         }
     }
     let counts = file.counts();
+    let once = if proposal.to_fill_in.is_empty() { "" } else { ", once the mapping is filled in" };
     anstream::eprintln!(
-        "{} rows tried, {} records refused; the others become {}s",
+        "{} rows tried, {} records refused; the others become {}s{once}",
         counts.rows,
         counts.rejected,
         proposal.kind

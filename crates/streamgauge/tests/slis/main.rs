@@ -1,5 +1,7 @@
-//! Defining SLIs from outside: what `validate`, `eval` and `windows --sli` print, and the codes that they end with.
+//! Defining SLIs from outside: what `validate`, `eval`, `backfill` and `windows --sli` print, and
+//! the codes that they end with.
 
+mod backfill;
 mod eval;
 mod program;
 mod validate;
