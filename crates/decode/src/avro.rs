@@ -1,5 +1,6 @@
 //! Avro → an event, by a plan that is made once for each writer schema.
 
+mod canonical;
 mod cursor;
 mod decimals;
 mod encode;
@@ -8,7 +9,7 @@ mod schema;
 
 use std::borrow::Cow;
 
-use streamgauge_events::event::{Field, VALUE_SCALE};
+use streamgauge_events::event::{Field, VALUE_SCALE, check_text};
 use streamgauge_events::{Attributes, Event, EventTime, FieldSet, Reason, Rejection, json_number};
 
 pub use encode::AvroEncoder;
@@ -183,12 +184,15 @@ impl<'a> Reading<'a, '_> {
         }
     }
 
-    /// Without a sentence of its own where it is wrong: `Event::checked` says what it is, once more is known.
     #[inline]
     fn text_of(&mut self, field: Field, text_bytes: usize) {
         let Field::Text(name) = field else { return };
         self.tally.present |= bit(field);
-        self.tally.broken |= !text_holds(name, text_bytes);
+        if !text_holds(name, text_bytes)
+            && let Err(rejection) = check_text(name, text_bytes)
+        {
+            self.wrong(|| rejection);
+        }
     }
 
     /// In the unit in which the field is kept, but for `value`, which is whole here.

@@ -260,8 +260,10 @@ fn bytes_made_to_do_harm_are_undecodable_at_once() {
 fn records_say_which_schema_is_theirs() {
     for kind in Kind::ALL {
         let schema = Schema::parse_str(schemas::current(kind)).expect("our own schema");
-        let [key] = Vec::from_iter(current(kind, Framing::SingleObject).keys())[..] else { panic!("one schema") };
-        assert_eq!(Framing::SingleObject.head(key), RabinFingerprintHeader::from_schema(&schema).build_header());
+        // As apache-avro writes it; tests/fingerprints.rs has those of other libraries.
+        let theirs = RabinFingerprintHeader::from_schema(&schema).build_header();
+        let ours = current(kind, Framing::SingleObject);
+        assert!(ours.keys().any(|key| Framing::SingleObject.head(key) == theirs), "{kind}");
     }
     let schemas = AvroSchemas::new(
         Kind::Request,

@@ -435,20 +435,12 @@ impl<'a> Event<'a> {
 
     /// What holds of every event of a kind, beyond the types and ranges of single fields.
     pub fn checked(self, kind: Kind) -> Result<Self, Rejection> {
+        for field in kind.fields() {
+            let Field::Text(field) = field else { continue };
+            self.text(*field).map_or(Ok(()), |text| check_text(*field, text.len()))?;
+        }
         if let Some(missing) = kind.required().iter().find(|field| !self.has(**field)) {
             return Err(Rejection::new(Reason::MissingField, format!("required field {missing} is absent")));
-        }
-        for field in kind.fields() {
-            let Field::Text(text) = field else { continue };
-            if self.text(*text).is_some_and(|value| value.len() > LABEL_BYTES_MAX) {
-                let message = format!("{field} is longer than {LABEL_BYTES_MAX} bytes");
-                return Err(Rejection::new(Reason::OutOfRange, message));
-            }
-        }
-        for field in [TextField::Service, TextField::Metric] {
-            if self.text(field).is_some_and(str::is_empty) {
-                return Err(Rejection::new(Reason::OutOfRange, format!("{} is empty", field.name())));
-            }
         }
         if kind == Kind::Score {
             self.check_score()?;
@@ -483,7 +475,11 @@ impl<'a> Event<'a> {
         let mut json = serde_json::Deserializer::from_str(text);
         let members = match json.deserialize_map(MembersVisitor(kind)) {
             Ok(members) => members,
-            Err(error) if error.is_data() => return Err(Rejection::new(Reason::WrongType, error.to_string())),
+            // What is no object may be no JSON either, further on, and that weighs more.
+            Err(error) if error.is_data() => {
+                serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(undecodable)?;
+                return Err(Rejection::new(Reason::WrongType, error.to_string()));
+            }
             Err(error) => return Err(undecodable(error)),
         };
         json.end().map_err(undecodable)?;
@@ -502,6 +498,18 @@ impl<'a> Event<'a> {
     /// One line of JSON, in the order of [`Kind::fields`].
     pub fn to_json(&self, kind: Kind) -> Vec<u8> {
         serde_json::to_vec(&Written { event: self, kind }).expect("texts and integers always have a JSON form")
+    }
+}
+
+/// Labels have a bound, and a service or a metric has a name.
+pub fn check_text(field: TextField, text_bytes: usize) -> Result<(), Rejection> {
+    let out_of_range = |message| Err(Rejection::new(Reason::OutOfRange, message));
+    match (field, text_bytes) {
+        (_, bytes) if bytes > LABEL_BYTES_MAX => {
+            out_of_range(format!("{} is longer than {LABEL_BYTES_MAX} bytes", field.name()))
+        }
+        (TextField::Service | TextField::Metric, 0) => out_of_range(format!("{} is empty", field.name())),
+        _ => Ok(()),
     }
 }
 
@@ -607,6 +615,7 @@ impl<'a> Member<'a> {
             Field::Ts => event.ts = EventTime(self.integer(0, EventTime::MAX_RECORD.0)?),
             Field::Text(field) => {
                 let Text(text) = serde_json::from_str(self.raw).map_err(|_| self.wrong_type("a string"))?;
+                check_text(field, text.len())?;
                 event.set_text(field, text);
             }
             Field::Number(field) => {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use streamgauge_decode::{AvroDecoder, AvroSchemas, JsonDecoder, SchemaKey};
-use streamgauge_definitions::{DataSource, Format};
+use streamgauge_definitions::{DataSource, Format, WriterSchema};
 use streamgauge_events::facts::{FactType, OTHER};
 use streamgauge_events::{DeadLetter, Delta, Event, EventTime, FieldSet, Offset, Reason, Rejection, topics};
 use streamgauge_stage::{Activation, BatchHead, Cells, Outbox, Output, Placement, Standing, Unusable};
@@ -23,6 +23,11 @@ pub struct SliCells {
     source: DataSource,
     pane_us: i64,
     decoder: Decoder,
+    /// By hash of definitions: those that read a schema by another text than `decoder` does. A text may come to say more
+    /// (aliases, documentation) under the same key, and panes stay with the one that they were begun by.
+    elder: BTreeMap<String, AvroDecoder>,
+    texts: BTreeMap<SchemaKey, String>,
+    fields: FieldSet,
     /// Every bundle that this worker knows.
     bundles: Bundles,
     /// Which of them applies from which pane on, ascending.
@@ -50,7 +55,13 @@ pub(crate) struct Input {
     pub topic: String,
     pub source: DataSource,
     /// Writer schemas of every bundle that this worker knows, if the records are Avro.
-    pub schemas: Option<AvroSchemas>,
+    pub schemas: Option<WriterSchemas>,
+}
+
+/// Schemas, each with its text.
+pub(crate) struct WriterSchemas {
+    pub schemas: AvroSchemas,
+    pub texts: BTreeMap<SchemaKey, String>,
 }
 
 impl SliCells {
@@ -62,13 +73,17 @@ impl SliCells {
         let seed = bundles.values().next().map_or(0, |bundle| bundle.settings.series_key.hash(&[]));
         let decoder = match &schemas {
             None => Decoder::Json(JsonDecoder::new(source.event, fields)),
-            Some(schemas) => Decoder::Avro(Box::new(AvroDecoder::new(schemas, fields))),
+            Some(schemas) => Decoder::Avro(Box::new(AvroDecoder::new(&schemas.schemas, fields))),
         };
+        let texts = schemas.map(|schemas| schemas.texts).unwrap_or_default();
         Self {
             topic,
             source,
             pane_us,
             decoder,
+            elder: BTreeMap::new(),
+            texts,
+            fields,
             bundles,
             active: Vec::new(),
             names: Names::new(seed),
@@ -91,9 +106,7 @@ impl SliCells {
     /// A record counts by the schemas of its own pane's definitions: a schema that came later makes it no event. Nor does
     /// one that came for its pane, but after the record, which was rejected then: whoever folds it again rejects it again.
     fn check_schema(&self, ts: EventTime, offset: Offset, key: SchemaKey) -> Result<(), Rejection> {
-        let pane = ts.floor(self.pane_us);
-        let judges = |active: &&Active| active.start <= pane && active.from <= offset;
-        let judge = self.active.iter().rev().find(judges).or(self.active.first());
+        let judge = self.judge(ts, offset);
         if judge.is_none_or(|active| active.plan.schemas.as_ref().is_none_or(|schemas| schemas.contains(&key))) {
             return Ok(());
         }
@@ -101,6 +114,54 @@ impl SliCells {
             "schema {key} is not among those that are defined for the time of the record: add the writer's schema to those of the topic"
         );
         Err(Rejection::new(Reason::UnknownSchema, message))
+    }
+
+    fn judge(&self, ts: EventTime, offset: Offset) -> Option<&Active> {
+        let pane = ts.floor(self.pane_us);
+        let judges = |active: &&Active| active.start <= pane && active.from <= offset;
+        self.active.iter().rev().find(judges).or(self.active.first())
+    }
+
+    /// A record as the definitions of its pane read it, where they have another text for some schema than `decoder`, which
+    /// has given `read`.
+    #[cold]
+    fn read_by_its_own<'a>(
+        &mut self,
+        value: &'a [u8],
+        at: Standing,
+        event: &mut Event<'a>,
+        read: Result<SchemaKey, Rejection>,
+    ) -> Result<SchemaKey, Rejection> {
+        let mut elder = std::mem::take(&mut self.elder);
+        let hash_at = |ts| self.judge(ts, at.offset).map(|judge| judge.bundle.hash.clone());
+        let knows = |read: &Result<SchemaKey, Rejection>| {
+            !read.as_ref().is_err_and(|rejection| rejection.reason == Reason::UnknownSchema)
+        };
+        let mut result = read;
+        if let Ok(hash) = result.as_ref().map(|_| hash_at(at.time_of(event.ts))) {
+            if let Some(decoder) = hash.and_then(|hash| elder.get_mut(&hash)) {
+                let mut other = Event::empty();
+                let again = decoder.decode_into(value, &mut other);
+                if knows(&again) {
+                    (*event, result) = (other, again);
+                }
+            }
+        } else if knows(&result) {
+            // Not readable by the newest text: by that of its own pane, perhaps, if that is what it says.
+            for (hash, decoder) in &mut elder {
+                let mut other = Event::empty();
+                let again = decoder.decode_into(value, &mut other);
+                let is_its_own = |ts| hash_at(ts).as_ref() == Some(hash);
+                if again.is_ok() && is_its_own(at.time_of(other.ts))
+                    || again.is_err() && knows(&again) && is_its_own(at.newest)
+                {
+                    (*event, result) = (other, again);
+                    break;
+                }
+            }
+        }
+        self.elder = elder;
+        result
     }
 
     /// What is wrong with a record is said by a schema, which must be one of those that count. The decoder knows more of
@@ -118,15 +179,20 @@ impl Cells for SliCells {
 
     #[inline]
     fn decode<'a>(&mut self, value: &'a [u8], at: Standing, event: &mut Event<'a>) -> Result<EventTime, Rejection> {
-        match &mut self.decoder {
-            Decoder::Json(decoder) => decoder.decode_into(value, event)?,
-            Decoder::Avro(decoder) => match decoder.decode_into(value, event) {
-                Ok(key) => {
-                    let ts = if event.ts < at.oldest { at.newest } else { event.ts };
-                    self.check_schema(ts, at.offset, key)?;
-                }
-                Err(rejection) => return Err(self.rejected(value, at, rejection)),
-            },
+        let decoder = match &mut self.decoder {
+            Decoder::Json(decoder) => {
+                decoder.decode_into(value, event)?;
+                return Ok(event.ts);
+            }
+            Decoder::Avro(decoder) => decoder,
+        };
+        let mut read = decoder.decode_into(value, event);
+        if !self.elder.is_empty() {
+            read = self.read_by_its_own(value, at, event, read);
+        }
+        match read {
+            Ok(key) => self.check_schema(at.time_of(event.ts), at.offset, key)?,
+            Err(rejection) => return Err(self.rejected(value, at, rejection)),
         }
         Ok(event.ts)
     }
@@ -190,7 +256,26 @@ impl Cells for SliCells {
             Ok(Active { start: activation.start, from: activation.from, plan, bundle: Arc::clone(bundle) })
         };
         self.active = activations.iter().map(resolve).collect::<Result<_, _>>()?;
+        self.elder = self.active.iter().filter_map(|active| self.elder_of(&active.bundle)).collect();
         Ok(())
+    }
+}
+
+impl SliCells {
+    /// A decoder by the texts of these definitions, if one of them differs from that of `decoder`.
+    fn elder_of(&self, bundle: &Compiled) -> Option<(String, AvroDecoder)> {
+        let source = bundle.sources.get(&self.topic)?;
+        let Format::Avro { framing, schemas } = &source.format else { return None };
+        let differs = |one: &WriterSchema| {
+            let keys = AvroSchemas::new(source.event, *framing, &[(one.id, one.schema.as_str())]);
+            keys.is_ok_and(|keys| keys.keys().any(|key| self.texts.get(&key) != Some(&one.schema)))
+        };
+        if !schemas.iter().any(differs) {
+            return None;
+        }
+        let texts: Vec<(Option<u32>, &str)> = schemas.iter().map(|one| (one.id, one.schema.as_str())).collect();
+        let schemas = AvroSchemas::new(source.event, *framing, &texts).ok()?;
+        Some((bundle.hash.clone(), AvroDecoder::new(&schemas, self.fields)))
     }
 }
 

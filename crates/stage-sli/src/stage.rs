@@ -1,6 +1,6 @@
 //! The stage as the worker holds it: definitions, and what the state topic knows of earlier ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use streamgauge_decode::{AvroSchemas, SchemaKey};
@@ -9,7 +9,7 @@ use streamgauge_events::topics;
 use streamgauge_stage::outbox::OUTPUT_BYTES_MAX;
 use streamgauge_stage::{Halt, Output, Placement, Stage, TimeSettings};
 
-use crate::cells::{Input, SliCells};
+use crate::cells::{Input, SliCells, WriterSchemas};
 use crate::plan::{Bundles, Compiled};
 
 pub struct SliStage {
@@ -89,26 +89,30 @@ impl SliStage {
         self.sources.iter().position(|(name, _)| name == topic).map(|index| index as u16)
     }
 
-    /// Writer schemas of every known bundle; where two bundles disagree about an id, or about what a fingerprint leaves
-    /// out (documentation, aliases), the one started with is right.
-    fn schemas(&self, topic: &str, source: &DataSource) -> Option<AvroSchemas> {
+    /// Writer schemas of every known bundle, and the text of each key; where two bundles disagree about an id, or about
+    /// what a fingerprint leaves out (documentation, aliases), that of the one started with.
+    fn schemas(&self, topic: &str, source: &DataSource) -> Option<WriterSchemas> {
         let Format::Avro { framing, .. } = &source.format else { return None };
-        let mut by_key: BTreeMap<SchemaKey, (Option<u32>, &str)> = BTreeMap::new();
+        let mut union: Option<WriterSchemas> = None;
         let earlier = self.bundles.iter().filter(|(hash, _)| **hash != self.hash).map(|(_, bundle)| bundle);
         for bundle in earlier.chain([&self.bundles[&self.hash]]) {
             let Some(DataSource { format: Format::Avro { schemas, .. }, .. }) = bundle.sources.get(topic) else {
                 continue;
             };
             for WriterSchema { id, schema } in schemas {
-                let named = (*id, schema.as_str());
                 // A schema of another kind or framing can't be read: nor can a partition that needs it go on.
-                let Ok(schema) = AvroSchemas::new(source.event, *framing, &[named]) else { continue };
-                by_key.extend(schema.keys().map(|key| (key, named)));
+                let Ok(one) = AvroSchemas::new(source.event, *framing, &[(*id, schema)]) else { continue };
+                let texts: Vec<(SchemaKey, String)> = one.keys().map(|key| (key, schema.clone())).collect();
+                match &mut union {
+                    None => union = Some(WriterSchemas { schemas: one, texts: texts.into_iter().collect() }),
+                    Some(union) => {
+                        union.schemas.merge(one);
+                        union.texts.extend(texts);
+                    }
+                }
             }
         }
-        let all: Vec<(Option<u32>, &str)> = by_key.into_values().collect();
-        let union = AvroSchemas::new(source.event, *framing, &all);
-        Some(union.expect("each schema was accepted by itself, and no two have the same key"))
+        union
     }
 }
 

@@ -106,3 +106,43 @@ fn a_dead_letter_is_the_same_whatever_other_definitions_a_worker_has_heard_of() 
     assert_eq!(reasons, [Reason::TooLate, Reason::Undecodable, unknown, unknown, unknown]);
     assert_eq!(letters(&[]), letters(&[&[8], &[7, 8, 9]]));
 }
+
+/// "A field of another name is read once the schema in the configuration says so": from the pane on at which these
+/// definitions begin, since "panes before it stay with the definitions that they had". Whoever takes over in between
+/// comes to the state of the owner before.
+#[test]
+fn an_alias_that_comes_later_changes_no_pane_that_was_begun() {
+    let stage = |alias: &str, heard_of: Option<&SliStage>| {
+        let schema = format!(
+            r#"{{"type":"record","name":"R","fields":[{{"name":"ts","type":"long"}},{{"name":"service","type":"string"}},
+                {{"name":"metric","type":"string"}},{{"name":"value","type":"double"}},
+                {{"name":"pod","type":"string"{alias}}}]}}"#
+        );
+        let format = Format::Avro { framing: Framing::Confluent, schemas: vec![WriterSchema { id: Some(7), schema }] };
+        let source = DataSource { name: "fleet".to_owned(), event: Kind::Resource, format };
+        let sources = BTreeMap::from([(MACHINES.to_owned(), source)]);
+        let definitions = Definitions { sources, ..Definitions::default() };
+        let bundle = Bundle { settings: BundleSettings::default(), definitions };
+        let mut stage = SliStage::new(topics::REQUESTS, time(), &bundle).expect("valid definitions");
+        heard_of.iter().flat_map(|before| before.unsaved()).for_each(|output| stage.learn(&output.key, &output.value));
+        stage
+    };
+    // Second 1000 as a zigzag varint, "a", "m", 0.0, "p".
+    let zigzag = |mut rest: u64| {
+        let mut bytes = Vec::new();
+        while rest >= 0x80 {
+            bytes.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes
+    };
+    let record = [&[0, 0, 0, 0, 7][..], &zigzag(2 * 1000 * SECOND as u64), b"\x02a\x02m", &[0; 8], b"\x02p"].concat();
+    let before = stage("", None);
+    let mut ledger = open(&before, None);
+    assert_eq!(fold(&mut ledger, 0, std::slice::from_ref(&record)), []);
+    // Nobody but the definitions has changed, and the record lies in an open pane.
+    let mut next = open(&stage(r#","aliases":["instance"]"#, Some(&before)), Some((1, &ledger.metadata(1))));
+    assert_eq!(fold(&mut next, 0, &[record]), []);
+    next.passed(1).expect("the state is the same again");
+}

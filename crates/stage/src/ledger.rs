@@ -61,6 +61,13 @@ pub struct Standing {
     pub oldest: EventTime,
 }
 
+impl Standing {
+    /// The time by whose definitions a record of this time is judged.
+    pub const fn time_of(&self, ts: EventTime) -> EventTime {
+        if ts.0 < self.oldest.0 { self.newest } else { ts }
+    }
+}
+
 /// Why definitions that were active before can't be activated again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unusable {

@@ -8,6 +8,7 @@ use apache_avro::rabin::Rabin;
 use serde::{Deserialize, Serialize};
 use streamgauge_events::Kind;
 
+use super::canonical;
 use super::plan::Plan;
 
 /// The Confluent id of a schema, or the CRC-64-AVRO fingerprint of single-object encoding.
@@ -113,30 +114,48 @@ impl AvroSchemas {
     /// `schemas` are pairs of a Confluent id, which only that framing needs, and the schema as JSON.
     pub fn new(kind: Kind, framing: Framing, schemas: &[(Option<u32>, &str)]) -> Result<Self, AvroSchemaError> {
         let mut plans = BTreeMap::new();
-        let mut names = BTreeMap::new();
+        let (mut names, mut others) = (BTreeMap::new(), Vec::new());
         for (index, (id, text)) in schemas.iter().enumerate() {
             let name = id.map_or(SchemaName::Place(index + 1), SchemaName::Id);
             let schema = Schema::parse_str(text)
                 .map_err(|error| AvroSchemaError::Unparsable { schema: name, message: error.to_string() })?;
             let key = match framing {
-                Framing::SingleObject => fingerprint(&schema),
+                Framing::SingleObject => fingerprints(text, &schema)[0],
                 Framing::Confluent => SchemaKey(id.ok_or(AvroSchemaError::NoId { schema: name })?.into()),
             };
             if let Some(other) = names.insert(key, name) {
                 return Err(AvroSchemaError::SameKey { schema: other, other: name, framing_key: same(framing, key) });
             }
             plans.insert(key, Plan::new(kind, name, &schema)?);
+            others.extend((framing == Framing::SingleObject).then(|| (fingerprints(text, &schema)[1], key)));
         }
         if plans.is_empty() {
             return Err(AvroSchemaError::None);
         }
+        for (other, key) in others {
+            let plan = plans[&key].clone();
+            plans.entry(other).or_insert(plan);
+        }
         Ok(Self { kind, framing, plans })
     }
 
-    /// In ascending order.
+    /// Takes the schemas of another set, of the same kind and framing, in place of its own where the keys are equal.
+    pub fn merge(&mut self, others: Self) {
+        self.plans.extend(others.plans);
+    }
+
+    /// In ascending order; by single objects a schema with logical types has two.
     pub fn keys(&self) -> impl Iterator<Item = SchemaKey> {
         self.plans.keys().copied()
     }
+}
+
+/// That of the specification, and that of libraries which take logical types for a part of a schema's canonical form, as
+/// those for Rust and Python do.
+fn fingerprints(text: &str, schema: &Schema) -> [SchemaKey; 2] {
+    let with_logical_types = schema.fingerprint::<Rabin>().bytes;
+    let with_logical_types = with_logical_types.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    [SchemaKey(canonical::fingerprint(text)), SchemaKey(with_logical_types)]
 }
 
 fn same(framing: Framing, key: SchemaKey) -> String {
@@ -144,10 +163,4 @@ fn same(framing: Framing, key: SchemaKey) -> String {
         Framing::SingleObject => format!("fingerprint {key}"),
         Framing::Confluent => format!("id {key}"),
     }
-}
-
-/// CRC-64-AVRO of the schema's canonical form.
-fn fingerprint(schema: &Schema) -> SchemaKey {
-    let bytes = schema.fingerprint::<Rabin>().bytes;
-    SchemaKey(bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
 }
