@@ -261,10 +261,17 @@ impl Sli {
             ("service", self.service == other.service),
             ("topic", self.topic == other.topic),
             ("filter", self.filter == other.filter),
-            ("groupBy", self.group_by == other.group_by),
+            ("groupBy", self.group_by.keys().eq(other.group_by.keys())),
             (self.good.name(), self.good.counts_like(&other.good)),
         ];
         same.into_iter().find(|(_, same)| !same).map(|(what, _)| what)
+    }
+}
+
+impl Sli {
+    /// Whether the same series were promised a place of their own under the bound.
+    pub fn declares_like(&self, other: &Self) -> bool {
+        self.group_by == other.group_by
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use streamgauge_definitions::{Bundle, BundleSettings, Format};
-use streamgauge_events::{Kind, topics};
+use streamgauge_events::{Kind, Reason, topics};
 use streamgauge_mapping::Mapping;
 use streamgauge_stage::worker::Counters;
 use streamgauge_stage::{TimeSettings, Worker, WorkerSettings};
@@ -103,7 +103,26 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
         anstream::eprintln!("not one row could be counted: does the mapping fit the file?");
         return Ok(ExitCode::from(EXIT_NOTHING_COUNTED));
     }
+    warn_of_refusals(&counters, dead, args.late_horizon_secs);
     Ok(ExitCode::SUCCESS)
+}
+
+/// More than a few refused rows are no accident of single rows.
+fn warn_of_refusals(counters: &Counters, dead: u64, late_horizon_secs: u32) {
+    const NOTABLE: u64 = 10;
+    const NOTABLE_PERCENT: u64 = 5;
+    if dead < NOTABLE || dead * 100 < counters.records * NOTABLE_PERCENT {
+        return;
+    }
+    let percent = dead * 100 / counters.records.max(1);
+    anstream::eprintln!("warning: {percent}% of the records were refused, so the results leave them out");
+    if counters.dead_letters.get(&Reason::TooLate).is_some_and(|late| *late * 2 > dead) {
+        anstream::eprintln!(
+            "  most of them are more than {late_horizon_secs} s older than a row before them. Either a row has a time far ahead \
+             of all others (the dead letters begin behind it), or the file begins with the newest rows: sort it, or raise \
+             --late-horizon-secs"
+        );
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]

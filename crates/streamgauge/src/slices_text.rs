@@ -41,12 +41,14 @@ pub fn tables(name: &str, sli: &Sli, length_us: i64, rows: &[SliceRow], all: boo
             sli.topic
         )];
     };
+    let first_start = rows.iter().map(|row| row.start).min().unwrap_or(first.start);
+    let last_end = rows.iter().map(|row| row.end).max().unwrap_or(last.end);
     let what = if sli.good.slice().is_some() { "slices" } else { "windows" };
     let mut lines = vec![format!(
         "{bold}{name}{bold:#}  {}, {} to {}, {what} of {}",
         rule_text(&sli.good),
-        rfc3339_text(first.start),
-        rfc3339_text(last.end),
+        rfc3339_text(first_start),
+        rfc3339_text(last_end),
         duration_text(length_us)
     )];
     let mut series: BTreeMap<&BTreeMap<String, String>, Vec<&SliceRow>> = BTreeMap::new();
@@ -57,7 +59,13 @@ pub fn tables(name: &str, sli: &Sli, length_us: i64, rows: &[SliceRow], all: boo
         let labels = labels.iter().map(|(name, value)| harmless(&format!("{name}={value}")).into_owned());
         let labels: Vec<String> = labels.collect();
         lines.push(String::new());
-        lines.push(format!("{bold}{}{bold:#}  {}", labels.join(" "), totals(&rows)));
+        // Series that nobody declared are silent without a word, so their totals must say what they are of.
+        let unlisted = ((last_end.0 - first_start.0) / length_us) as usize - rows.len();
+        let of = match unlisted {
+            0 => String::new(),
+            _ => format!("; {what} without events are not listed, nor counted here ({unlisted})"),
+        };
+        lines.push(format!("{bold}{}{bold:#}  {}{of}", labels.join(" "), totals(&rows)));
         if all || rows.len() <= ROWS_UNASKED {
             lines.extend(listing(&rows));
         } else {
@@ -90,7 +98,7 @@ fn totals(rows: &[&SliceRow]) -> String {
             most => format!("{good} to {most} of {total} good ({} to {})", percent(good), percent(most)),
         });
     }
-    let others = [Verdict::Counted, Verdict::NoTraffic, Verdict::Unknown, Verdict::NoCoverage];
+    let others = [Verdict::Counted, Verdict::NoTraffic, Verdict::Unjudged, Verdict::Unknown, Verdict::NoCoverage];
     for (verdict, count) in others.map(|one| (one, count(one))) {
         if count > 0 {
             parts.push(format!("{count} {}", verdict.as_str()));
@@ -113,13 +121,15 @@ fn listing(rows: &[&SliceRow]) -> Vec<String> {
         let style = match row.verdict {
             Verdict::Good | Verdict::Counted => Style::new(),
             Verdict::Bad => coloured(AnsiColor::Red),
-            Verdict::NoTraffic | Verdict::Unknown | Verdict::NoCoverage => coloured(AnsiColor::Yellow),
+            Verdict::NoTraffic | Verdict::Unjudged | Verdict::Unknown | Verdict::NoCoverage => {
+                coloured(AnsiColor::Yellow)
+            }
         };
         let mut remarks: Vec<String> = row.lacks.iter().map(ToString::to_string).collect();
         if row.unjudged > 0 {
             remarks.push(format!("{} unjudged", row.unjudged));
         }
-        if row.verdict == Verdict::NoTraffic
+        if matches!(row.verdict, Verdict::NoTraffic | Verdict::Unjudged)
             && let Some(good) = row.good
         {
             remarks.push(format!("counts as {}", if good == 1 { "good" } else { "bad" }));

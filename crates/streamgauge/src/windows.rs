@@ -1,5 +1,6 @@
 //! `streamgauge windows`: folds `sli.windows` to windows of any length, as a table, JSON lines or CSV.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -133,8 +134,9 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
         None => from_kafka(args, only)?,
     };
     warn_of_gaps(&fold);
+    let counted_by = cited_definitions(args);
     let definitions = if args.definitions.is_empty() {
-        cited_definitions(args, &fold)?
+        newest(args, &fold, counted_by.as_ref().map_err(|error| anyhow!("{error:#}"))?)?
     } else {
         crate::definitions::read(&args.definitions).map_err(bad_usage)?
     };
@@ -146,9 +148,18 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
     if let Some(service) = args.service.as_ref().filter(|service| **service != sli.service) {
         return Err(bad_usage(anyhow!("{name} is about {}, not about {service}; leave --service away", sli.service)));
     }
-    if !args.definitions.is_empty() {
-        check_counted_alike(args, &fold, name, sli)?;
-    }
+    let counted_by = match counted_by {
+        Ok(counted_by) => {
+            if !args.definitions.is_empty() {
+                check_counted_alike(&newest(args, &fold, &counted_by)?, name, sli)?;
+            }
+            counted_by
+        }
+        Err(error) => {
+            anstream::eprintln!("warning: nobody can tell whether {name} was counted by the same filter: {error:#}");
+            BTreeMap::new()
+        }
+    };
     let slice = match (sli.good.slice(), args.window) {
         (Some(slice), Some(window)) if window != slice.length_us => {
             let (window, slice) = (duration_text(window), duration_text(slice.length_us));
@@ -160,7 +171,9 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
         (None, window) => Slice { length_us: window.unwrap_or(WINDOW_US), empty: Empty::Ignore },
     };
     fold.check_length(slice.length_us).map_err(bad_usage)?;
-    let rows = Slices { name, sli, slice, from: args.from, to: args.to }.rows(&fold).map_err(bad_usage)?;
+    let slices =
+        Slices { name, sli, definitions: &definitions, counted_by: &counted_by, slice, from: args.from, to: args.to };
+    let rows = slices.rows(&fold).map_err(bad_usage)?;
     if args.json {
         let line = |row| serde_json::to_string(row).expect("texts and integers always have a JSON form");
         windows_text::print_data(rows.iter().map(line))?;
@@ -173,17 +186,10 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
 }
 
 /// Facts can be judged by another objective, but not by what they were not counted by.
-fn check_counted_alike(args: &WindowsArgs, fold: &Fold, name: &str, asked: &Sli) -> anyhow::Result<()> {
-    let counted = match cited_definitions(args, fold) {
-        Ok(definitions) => definitions.slis.get(name).cloned(),
-        Err(error) => {
-            anstream::eprintln!("warning: nobody can tell whether {name} was counted by the same filter: {error:#}");
-            return Ok(());
-        }
-    };
-    let Some(counted) = counted else {
+fn check_counted_alike(newest: &Definitions, name: &str, asked: &Sli) -> anyhow::Result<()> {
+    let Some(counted) = newest.slis.get(name) else {
         return Err(bad_usage(anyhow!(
-            "the definitions that the facts cite have no {name}, so it was not counted; count the events again"
+            "the definitions that the newest facts cite have no {name}, so it is not counted; count the events again"
         )));
     };
     match counted.counted_unlike(asked) {
@@ -195,19 +201,29 @@ fn check_counted_alike(args: &WindowsArgs, fold: &Fold, name: &str, asked: &Sli)
     }
 }
 
-/// The definitions that the newest facts cite, from the state topic beside them.
-fn cited_definitions(args: &WindowsArgs, fold: &Fold) -> anyhow::Result<Definitions> {
+/// The definitions that the newest facts cite.
+fn newest(args: &WindowsArgs, fold: &Fold, known: &BTreeMap<String, Definitions>) -> anyhow::Result<Definitions> {
     let Some(cited) = fold.coverage().bundle() else {
         bail!("nothing has been counted yet: there is no frontier in {}", args.topic);
     };
+    known.get(cited).cloned().with_context(|| {
+        let state = state_topic(args);
+        format!("{state} does not hold the definitions {cited} that the facts cite; name the files by --definitions")
+    })
+}
+
+fn state_topic(args: &WindowsArgs) -> String {
     let prefix = args.topic.strip_suffix(topics::SLI_WINDOWS).unwrap_or_default();
-    let state = format!("{prefix}{}", topics::SLI_STATE);
-    let mut found = None;
+    format!("{prefix}{}", topics::SLI_STATE)
+}
+
+/// All definitions that facts may cite, by hash, from the state topic beside them.
+fn cited_definitions(args: &WindowsArgs) -> anyhow::Result<BTreeMap<String, Definitions>> {
+    let state = state_topic(args);
+    let mut known = BTreeMap::new();
     let mut look = |value: &[u8]| {
-        if let Ok(bundle) = serde_json::from_slice::<Bundle>(value)
-            && bundle.hash() == cited
-        {
-            found = Some(bundle.definitions);
+        if let Ok(bundle) = serde_json::from_slice::<Bundle>(value) {
+            known.insert(bundle.hash(), bundle.definitions);
         }
     };
     match &args.input {
@@ -226,9 +242,7 @@ fn cited_definitions(args: &WindowsArgs, fold: &Fold) -> anyhow::Result<Definiti
             })?;
         }
     }
-    found.with_context(|| {
-        format!("{state} does not hold the definitions {cited} that the facts cite; name the files by --definitions")
-    })
+    Ok(known)
 }
 
 /// Folds what a directory holds.

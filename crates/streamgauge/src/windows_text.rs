@@ -7,7 +7,7 @@ use std::io::Write as _;
 use anstyle::{AnsiColor, Style};
 use streamgauge_events::EventTime;
 use streamgauge_events::json_number::from_millionths;
-use streamgauge_windows::window::{BoundsUs, rfc3339_text};
+use streamgauge_windows::window::{BoundsUs, ValueSummary, rfc3339_text};
 use streamgauge_windows::{Level, Window};
 
 /// Charts are as wide as this; longer spans put several windows into a column.
@@ -42,6 +42,10 @@ fn write_lines(out: impl std::io::Write, lines: impl IntoIterator<Item = String>
     }
 }
 
+/// Values of scores and samples: all but their number in millionths, the squares in millionths of those.
+const VALUE_COLUMNS: [&str; 6] =
+    ["value_count", "value_sum", "value_sum_of_squares", "value_min", "value_max", "value_last"];
+
 /// A header, then one line a window. Quantiles take two columns each; an empty upper one: above one hour.
 pub fn csv(windows: &[Window], levels: &[Level]) -> Vec<String> {
     let labels: BTreeSet<&str> = windows.iter().flat_map(|window| window.labels.keys().map(String::as_str)).collect();
@@ -51,6 +55,10 @@ pub fn csv(windows: &[Window], levels: &[Level]) -> Vec<String> {
     header.extend(labels.iter().map(|label| (*label).to_owned()));
     header.extend(["start", "end", "good", "total", "failed", "unjudged"].map(str::to_owned));
     header.extend(quantiles);
+    let with_values = windows.iter().any(|window| window.values.is_some());
+    if with_values {
+        header.extend(VALUE_COLUMNS.map(str::to_owned));
+    }
     header.extend(["coverage", "complete"].map(str::to_owned));
     let mut lines = vec![csv_line(&header)];
     for window in windows {
@@ -62,6 +70,16 @@ pub fn csv(windows: &[Window], levels: &[Level]) -> Vec<String> {
             let bounds = bounds_of(window, level);
             fields.push(bounds.map_or_else(String::new, |bounds| bounds.lower.to_string()));
             fields.push(bounds.and_then(|bounds| bounds.upper).map_or_else(String::new, |upper| upper.to_string()));
+        }
+        if with_values {
+            fields.extend(window.values.map_or_else(
+                || vec![String::new(); VALUE_COLUMNS.len()],
+                |values| {
+                    let ValueSummary { count, sum, sum_of_squares, min, max, last } = values;
+                    let numbers = [count.into(), sum, sum_of_squares, min.into(), max.into(), last.into()];
+                    numbers.map(|number: i128| number.to_string()).into()
+                },
+            ));
         }
         fields.extend([window.coverage.as_str().to_owned(), window.complete.to_string()]);
         lines.push(csv_line(&fields));

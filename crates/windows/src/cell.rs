@@ -2,6 +2,7 @@
 
 use streamgauge_events::facts::{AtOrUnder, Last, Latency, Values};
 use streamgauge_events::{Delta, EventTime};
+use streamgauge_stats::histogram::VALUE_MAX;
 use streamgauge_stats::{Bounds, Histogram, HistogramError, Quantile};
 
 /// Trace ids kept: those with the smallest hashes.
@@ -15,12 +16,23 @@ pub struct Cell {
     pub failed: u64,
     pub unjudged: u64,
     /// Ascending by threshold.
-    pub le: Vec<AtOrUnder>,
+    le: Vec<AtThreshold>,
+    /// How many deltas are added up here.
+    deltas: u64,
     pub latency: Option<Spread>,
     pub values: Option<Values>,
     pub newest: Option<EventTime>,
     /// (hash, trace id), ascending.
     exemplars: Vec<(u64, String)>,
+}
+
+/// What was counted at or under one threshold. Where definitions have changed, only some of the deltas have counted by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AtThreshold {
+    at: AtOrUnder,
+    deltas: u64,
+    /// Latencies of those deltas.
+    timed: u64,
 }
 
 /// Latencies of successful events. The histogram stays encoded: most panes are read but a few times, and a day of them
@@ -38,8 +50,12 @@ impl Cell {
     /// The cell of one delta. Fails where its histogram can't be read.
     pub fn of(delta: &Delta) -> Result<Self, HistogramError> {
         let histograms = delta.latency.iter().map(|latency| &latency.histogram);
-        for histogram in histograms.chain(delta.values.iter().map(|values| &values.histogram)) {
-            Histogram::decode(histogram)?;
+        let mut timed = delta.latency.as_ref().map_or(0, |latency| latency.overflow);
+        for histogram in histograms {
+            timed += Histogram::decode(histogram)?.total();
+        }
+        if let Some(values) = &delta.values {
+            Histogram::decode(&values.histogram)?;
         }
         let mut exemplars: Vec<(u64, String)> =
             delta.exemplars.iter().map(|id| (exemplar_hash(id), id.clone())).collect();
@@ -49,7 +65,8 @@ impl Cell {
             good: delta.good,
             failed: delta.failed,
             unjudged: delta.unjudged,
-            le: delta.le.clone(),
+            le: delta.le.iter().map(|at| AtThreshold { at: *at, deltas: 1, timed }).collect(),
+            deltas: 1,
             latency: delta.latency.as_ref().map(|latency| Spread {
                 sum_us: latency.sum_us,
                 min_us: latency.min_us,
@@ -92,10 +109,16 @@ impl Cell {
         self.good += other.good;
         self.failed += other.failed;
         self.unjudged += other.unjudged;
-        for at in &other.le {
-            match self.le.binary_search_by_key(&at.threshold_us, |mine| mine.threshold_us) {
-                Ok(found) => self.le[found].count += at.count,
-                Err(place) => self.le.insert(place, *at),
+        self.deltas += other.deltas;
+        for theirs in &other.le {
+            match self.le.binary_search_by_key(&theirs.at.threshold_us, |mine| mine.at.threshold_us) {
+                Ok(found) => {
+                    let mine = &mut self.le[found];
+                    mine.at.count += theirs.at.count;
+                    mine.deltas += theirs.deltas;
+                    mine.timed += theirs.timed;
+                }
+                Err(place) => self.le.insert(place, *theirs),
             }
         }
         self.newest = self.newest.max(other.newest);
@@ -107,6 +130,25 @@ impl Cell {
                 self.exemplars.truncate(EXEMPLARS_MAX);
             }
         }
+    }
+
+    /// Exact counts, ascending by threshold: of those thresholds by which everything here was counted.
+    pub fn le(&self) -> Vec<AtOrUnder> {
+        self.le.iter().filter(|known| known.deltas == self.deltas).map(|known| known.at).collect()
+    }
+
+    /// Successes at or under a threshold, at least and at most. Exact where everything was counted by it; else what was, and
+    /// of the rest what the histogram says.
+    pub fn within(&self, threshold_us: u64) -> (u64, u64) {
+        let known = self.le.iter().find(|known| known.at.threshold_us == threshold_us);
+        if let Some(known) = known.filter(|known| known.deltas == self.deltas) {
+            return (known.at.count, known.at.count);
+        }
+        let Some(latency) = &self.latency else { return (0, 0) };
+        let (total, (least, most)) = latency.within(threshold_us);
+        known.map_or((least, most), |known| {
+            (least.max(known.at.count), most.min(known.at.count + (total - known.timed.min(total))))
+        })
     }
 
     pub fn exemplars(&self) -> Vec<String> {
@@ -150,6 +192,24 @@ impl Spread {
 
     pub fn decoded(&self) -> Histogram {
         decoded(&self.histogram)
+    }
+
+    /// How many there are; of them at or under a threshold, at least and at most.
+    fn within(&self, threshold_us: u64) -> (u64, (u64, u64)) {
+        let histogram = self.decoded();
+        let total = histogram.total() + self.overflow;
+        if self.max_us <= threshold_us {
+            return (total, (total, total));
+        }
+        if self.min_us > threshold_us {
+            return (total, (0, 0));
+        }
+        let (mut above_least, above_most) = histogram.above(threshold_us, self.overflow);
+        if threshold_us > VALUE_MAX {
+            // What lies above the range of the histogram may still lie within the threshold.
+            above_least -= self.overflow;
+        }
+        (total, (total - above_most, total - above_least))
     }
 }
 

@@ -312,6 +312,7 @@ impl Chain {
         report.batches_unproven = self.batches.len() as u64;
         report.repeated = self.lanes.values().map(|lane| lane.repeated).max().unwrap_or_default();
         report.source_checked = self.records.as_ref().map(|records| records.proven);
+        report.source_waiting = self.records.as_ref().map(|records| records.beyond());
         report
     }
 

@@ -52,6 +52,8 @@ pub enum Lack {
     Hole,
     /// More series than the bound of series keeps: what is folded into `__other__` is missing elsewhere.
     SeriesBound,
+    /// Counted by definitions that judge events in another way, or that did not have the SLI.
+    Definition,
 }
 
 /// A batch that is missing, as it shows in one output partition.
@@ -71,8 +73,6 @@ pub struct Coverage {
     /// Partitions of each source topic, as its partition 0 announces them.
     rosters: BTreeMap<String, i32>,
     lacks: BTreeSet<(EventTime, EventTime, Lack, String)>,
-    /// The definitions that the newest frontiers cite: from which pane on, and their hash.
-    bundle: Option<(EventTime, String)>,
     holes: Vec<Hole>,
     holes_total: u64,
     repeated_batches: u64,
@@ -87,6 +87,8 @@ struct Head {
     id: BatchId,
     to: Offset,
     complete_until: EventTime,
+    /// The definitions that the batch cites: from which pane on, and their hash.
+    bundle: (EventTime, String),
     /// A lack that lasts until the grid moves past its start.
     lacking: BTreeMap<Lack, EventTime>,
 }
@@ -116,9 +118,6 @@ impl Coverage {
             let roster = self.rosters.entry(source.topic.clone()).or_insert(partitions);
             *roster = (*roster).max(partitions);
         }
-        if self.bundle.as_ref().is_none_or(|(start, _)| *start <= frontier.bundle_start) {
-            self.bundle = Some((frontier.bundle_start, frontier.bundle.clone()));
-        }
         let since = before.as_ref().map_or(EventTime::BEFORE_ALL, |head| head.complete_until);
         let mut lacking = before.as_ref().map(|head| head.lacking.clone()).unwrap_or_default();
         if !frontier.lost.is_empty() || frontier.lost_events > 0 {
@@ -142,7 +141,8 @@ impl Coverage {
             }
             !passed
         });
-        self.chains.insert((output_partition, source), Head { id, to: frontier.to, complete_until, lacking });
+        let bundle = (frontier.bundle_start, frontier.bundle.clone());
+        self.chains.insert((output_partition, source), Head { id, to: frontier.to, complete_until, bundle, lacking });
     }
 
     /// Every pane that ends at or before this is complete, up to late records; `None` while a partition is unheard of.
@@ -185,9 +185,9 @@ impl Coverage {
         closed.map(|(_, _, lack, _)| *lack).chain(open.map(|(lack, _)| *lack)).collect()
     }
 
-    /// Hash of the definitions that apply at the end.
+    /// Hash of the definitions that apply at the end: of those that the last batches cite, the ones that begin last.
     pub fn bundle(&self) -> Option<&str> {
-        self.bundle.as_ref().map(|(_, hash)| hash.as_str())
+        self.chains.values().map(|head| &head.bundle).max().map(|(_, hash)| hash.as_str())
     }
 
     /// The first [`HOLES_MAX`] of them; see [`Self::holes_total`].

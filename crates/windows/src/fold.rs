@@ -57,6 +57,9 @@ pub struct Fold {
     names: BTreeSet<Arc<Series>>,
     /// The topics that deltas of an SLI come from, whatever [`Only`] leaves out of them.
     topics: BTreeMap<String, BTreeSet<String>>,
+    /// By topic and pane, the definitions that counted it; only where one SLI is asked for.
+    made_by: BTreeMap<String, BTreeMap<EventTime, BTreeSet<Arc<str>>>>,
+    bundles: BTreeSet<Arc<str>>,
     /// From the first pane of each topic to the end of the last, whatever [`Only`] leaves out of them.
     spans: BTreeMap<String, (EventTime, EventTime)>,
 }
@@ -215,6 +218,23 @@ impl Fold {
         if !self.topics.get(&delta.sli).is_some_and(|topics| topics.contains(&delta.source)) {
             self.topics.entry(delta.sli.clone()).or_default().insert(delta.source.clone());
         }
+        if self.only.sli.is_some() {
+            let bundle = match self.bundles.get(delta.bundle.as_str()) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    let new: Arc<str> = delta.bundle.as_str().into();
+                    self.bundles.insert(Arc::clone(&new));
+                    new
+                }
+            };
+            match self.made_by.get_mut(&delta.source) {
+                Some(panes) => drop(panes.entry(delta.pane).or_default().insert(bundle)),
+                None => {
+                    let panes = BTreeMap::from([(delta.pane, BTreeSet::from([bundle]))]);
+                    self.made_by.insert(delta.source.clone(), panes);
+                }
+            }
+        }
         let (start, end) = (delta.pane, EventTime(delta.pane.0.saturating_add(delta.pane_us)));
         match self.spans.get_mut(&delta.source) {
             Some(span) => *span = (span.0.min(start), span.1.max(end)),
@@ -230,6 +250,12 @@ impl Fold {
     /// The topics that an SLI was counted from.
     pub fn topics_of(&self, sli: &str) -> impl Iterator<Item = &str> {
         self.topics.get(sli).into_iter().flatten().map(String::as_str)
+    }
+
+    /// The panes of a topic in which anything was counted, each with the hashes of the definitions that counted it. Empty
+    /// unless one SLI is asked for.
+    pub(crate) fn made_by(&self, topic: &str) -> impl Iterator<Item = (EventTime, &BTreeSet<Arc<str>>)> {
+        self.made_by.get(topic).into_iter().flatten().map(|(pane, bundles)| (*pane, bundles))
     }
 
     pub fn coverage(&self) -> &Coverage {
@@ -352,7 +378,7 @@ impl FoldedPane {
             good: cell.good,
             failed: cell.failed,
             unjudged: cell.unjudged,
-            le: cell.le.clone(),
+            le: cell.le(),
             latency: cell.latency(),
             values: cell.values.clone(),
             newest: cell.newest,

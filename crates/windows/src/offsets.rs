@@ -77,6 +77,13 @@ pub(crate) struct Proof {
     pub proven: u64,
 }
 
+impl Proof {
+    /// Records that were seen and are in no batch that has been proven.
+    pub fn beyond(&self) -> u64 {
+        self.runs.count(self.decided, Offset::MAX)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     New,

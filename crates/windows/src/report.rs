@@ -253,6 +253,9 @@ pub struct PartitionReport {
     /// Records of the input topic compared with the frontiers, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_checked: Option<u64>,
+    /// Records of the input topic behind the last batch: not counted yet, or by nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_waiting: Option<u64>,
 }
 
 /// `produced + open_before = counted + dead_lettered + lost + open` holds where there is no problem.
@@ -278,6 +281,9 @@ pub struct Report {
     pub dead_letters_matched: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_checked: Option<u64>,
+    /// Records of the input topic behind the last batch: not counted yet, or by nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_waiting: Option<u64>,
     pub partitions: Vec<PartitionReport>,
     pub problems: Vec<Problem>,
     pub problems_total: u64,
@@ -297,6 +303,9 @@ impl Report {
         self.batches_unproven += partition.batches_unproven;
         if let Some(checked) = partition.source_checked {
             *self.source_checked.get_or_insert_default() += checked;
+        }
+        if let Some(waiting) = partition.source_waiting {
+            *self.source_waiting.get_or_insert_default() += waiting;
         }
         self.partitions.push(partition);
     }
@@ -321,6 +330,9 @@ impl Report {
         }
         if let Some(checked) = self.source_checked {
             text += &format!("; {checked} found in the input log");
+        }
+        if let Some(waiting) = self.source_waiting.filter(|waiting| *waiting > 0) {
+            text += &format!(", and {waiting} behind the last batch");
         }
         text
     }
@@ -362,12 +374,22 @@ impl fmt::Display for Report {
         }
         match (self.problems_total, self.batches) {
             (0, 0) => write!(f, "nothing to prove: no batch was found"),
+            (0, _) if self.source_waiting.is_some_and(|waiting| waiting > 0) => {
+                let waiting = self.source_waiting.unwrap_or_default();
+                write!(
+                    f,
+                    "clean as far as it goes: {waiting} records of the input are in no batch; is the stage running?"
+                )
+            }
             (0, _) if self.open > 0 => {
                 write!(
                     f,
                     "clean so far: every record was counted once, or waits for the end of its pane ({})",
                     self.open
                 )
+            }
+            (0, _) if self.dead_lettered > 0 => {
+                write!(f, "clean: every record was counted once, or has one dead letter")
             }
             (0, _) => write!(f, "clean: every record was counted once"),
             (1, _) => write!(f, "1 problem"),

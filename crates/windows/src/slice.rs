@@ -6,10 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
-use streamgauge_definitions::{Aggregate, Bounds, Empty, Failures, Label, Measure, Rule, Sli, Slice};
+use streamgauge_definitions::{Aggregate, Bounds, Definitions, Empty, Failures, Label, Measure, Rule, Sli, Slice};
 use streamgauge_events::json_number::from_millionths;
 use streamgauge_events::{EventTime, topics};
-use streamgauge_stats::histogram::VALUE_MAX;
 
 use crate::cell::{Cell, Sum};
 use crate::coverage::Lack;
@@ -31,32 +30,10 @@ impl Counted {
     pub fn add(&mut self, measure: &Measure, cell: &Cell) {
         self.sum.add(cell);
         if let Measure::Slice { rule: Rule::Percentile { at_most_us, .. }, .. } = measure {
-            let (least, most) = within(cell, *at_most_us);
+            let (least, most) = cell.within(*at_most_us);
             self.within = (self.within.0 + least, self.within.1 + most);
         }
     }
-}
-
-/// Successes at or under the threshold: exact if it was declared when they were counted.
-fn within(cell: &Cell, threshold_us: u64) -> (u64, u64) {
-    if let Some(known) = cell.le.iter().find(|known| known.threshold_us == threshold_us) {
-        return (known.count, known.count);
-    }
-    let Some(latency) = &cell.latency else { return (0, 0) };
-    let histogram = latency.decoded();
-    let total = histogram.total() + latency.overflow;
-    if latency.max_us <= threshold_us {
-        return (total, total);
-    }
-    if latency.min_us > threshold_us {
-        return (0, 0);
-    }
-    let (mut above_least, above_most) = histogram.above(threshold_us, latency.overflow);
-    if threshold_us > VALUE_MAX {
-        // What lies above the range of the histogram may still lie within the threshold.
-        above_least -= latency.overflow;
-    }
-    (total - above_most, total - above_least)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,8 +43,10 @@ pub enum Verdict {
     Bad,
     /// Its events were judged one by one: see how many were good.
     Counted,
-    /// Covered, and no event that could be judged.
+    /// Covered, and no event.
     NoTraffic,
+    /// Covered, and no event that could be judged.
+    Unjudged,
     /// Its events were counted under another threshold than this one, and could be on either side of it.
     Unknown,
     /// Not counted to its end, or a part of it is missing.
@@ -81,6 +60,7 @@ impl Verdict {
             Self::Bad => "bad",
             Self::Counted => "counted",
             Self::NoTraffic => "no traffic",
+            Self::Unjudged => "unjudged",
             Self::Unknown => "unknown",
             Self::NoCoverage => "no coverage",
         }
@@ -88,6 +68,11 @@ impl Verdict {
 
     const fn of(good: bool) -> Self {
         if good { Self::Good } else { Self::Bad }
+    }
+
+    /// Of a slice without an event that could be judged.
+    const fn without(cell: &Cell) -> Self {
+        if cell.n > 0 { Self::Unjudged } else { Self::NoTraffic }
     }
 }
 
@@ -172,7 +157,7 @@ pub fn judge(rule: &Rule, slice: Slice, end: EventTime, covered: bool, counted: 
             Empty::Good => Some(true),
             Empty::Bad => Some(false),
         };
-        return Judged { verdict: Verdict::NoTraffic, counts, value: None };
+        return Judged { verdict: Verdict::without(cell), counts, value: None };
     }
     if is_unknown {
         return Judged { verdict: Verdict::Unknown, counts: None, value };
@@ -244,6 +229,11 @@ pub struct SliceRow {
 pub struct Slices<'s> {
     pub name: &'s str,
     pub sli: &'s Sli,
+    /// Those by which it is judged.
+    pub definitions: &'s Definitions,
+    /// By hash, definitions that facts cite. What was counted by others than those that judge is told from what was not;
+    /// hashes that are missing here count as if nothing had changed.
+    pub counted_by: &'s BTreeMap<String, Definitions>,
     /// The slice; for SLIs that judge single events, a window of any length.
     pub slice: Slice,
     pub from: Option<EventTime>,
@@ -262,6 +252,7 @@ impl Slices<'_> {
         let length_us = self.slice.length_us;
         let in_span = (last.0.saturating_sub(first.0) / length_us) as usize;
         let mut series: BTreeMap<BTreeMap<String, String>, BTreeMap<EventTime, Counted>> = BTreeMap::new();
+        let changed = self.changed(fold);
         // (tenant, slice) in which the bound of series has folded something away.
         let mut folded: BTreeSet<(&str, EventTime)> = BTreeSet::new();
         for (span, groups) in fold.raw() {
@@ -276,16 +267,15 @@ impl Slices<'_> {
             }
         }
         let declared = self.declared_series();
-        for labels in &declared {
+        let known: BTreeSet<BTreeMap<String, String>> = series.keys().map(without_tenant).collect();
+        for labels in declared.difference(&known) {
             // Nothing may ever have been counted for it: that is said slice by slice, too.
-            if !series.keys().any(|known| same_but_tenant(known, labels)) {
-                series.insert(labels.clone(), BTreeMap::new());
-            }
+            series.insert(labels.clone(), BTreeMap::new());
         }
         let mut rows = Vec::new();
         for (labels, slices) in series {
             // A series that nobody declared has no slice before its first event, nor where it has none.
-            let is_declared = declared.iter().any(|declared| same_but_tenant(&labels, declared));
+            let is_declared = declared.contains(&without_tenant(&labels));
             let is_pinned = self.is_pinned(&labels);
             let tenant = labels.get("tenant").map_or("", String::as_str);
             if rows.len() + if is_declared { in_span } else { slices.len() } > SLICES_MAX {
@@ -295,8 +285,13 @@ impl Slices<'_> {
             let mut shown = first;
             let mut show = |start: EventTime, mut counted: Counted, newest: Option<EventTime>| {
                 counted.newest = newest;
-                let is_bounded = !is_pinned && folded.contains(&(tenant, start));
-                rows.push(self.row(fold, labels.clone(), start, &counted, is_bounded));
+                // What is declared now may have been folded away before it was.
+                let is_bounded = folded.contains(&(tenant, start)) && (!is_pinned || changed.values.contains(&start));
+                let doubts = [
+                    is_bounded.then_some(Lack::SeriesBound),
+                    changed.judging.contains(&start).then_some(Lack::Definition),
+                ];
+                rows.push(self.row(fold, labels.clone(), start, &counted, doubts));
             };
             for (start, counted) in slices.into_iter().take_while(|(start, _)| *start < last) {
                 while is_declared && shown < start {
@@ -317,21 +312,42 @@ impl Slices<'_> {
         Ok(rows)
     }
 
-    /// The series that exist by definition: that of the service, or those of every combination of declared values.
-    fn declared_series(&self) -> Vec<BTreeMap<String, String>> {
-        let service = BTreeMap::from([("service".to_owned(), self.sli.service.clone())]);
-        let combinations = self.sli.group_by.values().map(Vec::len).try_fold(1_usize, usize::checked_mul);
-        if combinations.is_none_or(|count| count > DECLARED_SERIES_MAX) {
-            return Vec::new();
+    /// Which slices other definitions have counted than those that judge.
+    fn changed(&self, fold: &Fold) -> Changed {
+        let mut changed = Changed::default();
+        for (pane, bundles) in fold.made_by(self.topic(fold)) {
+            let slice = pane.floor(self.slice.length_us);
+            for definitions in bundles.iter().filter_map(|hash| self.counted_by.get(hash.as_ref())) {
+                let counted = definitions.slis.get(self.name);
+                if counted.is_none_or(|counted| counted.counted_unlike(self.sli).is_some()) {
+                    changed.judging.insert(slice);
+                } else if counted.is_some_and(|counted| !counted.declares_like(self.sli)) {
+                    changed.values.insert(slice);
+                }
+            }
         }
-        self.sli.group_by.iter().fold(vec![service], |series, (label, values)| {
+        changed
+    }
+
+    /// The first pane that was counted by definitions which have this SLI, where some have not.
+    fn defined_from(&self, fold: &Fold) -> Option<EventTime> {
+        let has_it = |hash: &str| self.counted_by.get(hash).is_none_or(|known| known.slis.contains_key(self.name));
+        let defined = |bundles: &BTreeSet<std::sync::Arc<str>>| bundles.iter().any(|hash| has_it(hash));
+        fold.made_by(self.topic(fold)).find(|(_, bundles)| defined(bundles)).map(|(pane, _)| pane)
+    }
+
+    /// The series that exist by definition: that of the service, or those of every combination of declared values.
+    fn declared_series(&self) -> BTreeSet<BTreeMap<String, String>> {
+        let service = BTreeMap::from([("service".to_owned(), self.sli.service.clone())]);
+        let series = self.sli.group_by.iter().fold(vec![service], |series, (label, values)| {
             let with = |labels: &BTreeMap<String, String>, value: &String| {
                 let mut labels = labels.clone();
                 labels.insert(label.name(), value.clone());
                 labels
             };
             series.iter().flat_map(|labels| values.iter().map(move |value| with(labels, value))).collect()
-        })
+        });
+        series.into_iter().collect()
     }
 
     /// Whether all of its values are declared: the bound of series takes nothing from it.
@@ -347,8 +363,12 @@ impl Slices<'_> {
         if self.sli.topic != topics::REQUESTS || fold.span_of(topics::REQUESTS).is_some() {
             return &self.sli.topic;
         }
-        let renamed = fold.topics_of(topics::REQUESTS).max_by_key(|topic| fold.span_of(topic).map(|span| span.1));
-        renamed.unwrap_or(&self.sli.topic)
+        let mut unknown =
+            fold.topics_of(topics::REQUESTS).filter(|topic| !self.definitions.sources.contains_key(*topic));
+        match (unknown.next(), unknown.next()) {
+            (Some(renamed), None) => renamed,
+            _ => &self.sli.topic,
+        }
     }
 
     /// The first slice, and the end of the last.
@@ -356,6 +376,7 @@ impl Slices<'_> {
         let length_us = self.slice.length_us;
         // Without any event of its own, an SLI is shown over what was counted of its topic.
         let (first, newest) = fold.span_of(self.topic(fold))?;
+        let first = self.defined_from(fold).map_or(first, |defined| defined.max(first));
         let counted = fold.coverage().complete_until_of(self.topic(fold)).filter(|until| *until < EventTime::AFTER_ALL);
         let end = newest.max(counted.unwrap_or(EventTime::BEFORE_ALL));
         let ceil = |time: EventTime| time.plus_us(length_us - 1).floor(length_us);
@@ -370,14 +391,12 @@ impl Slices<'_> {
         labels: BTreeMap<String, String>,
         start: EventTime,
         counted: &Counted,
-        is_bounded: bool,
+        doubts: [Option<Lack>; 2],
     ) -> SliceRow {
         let end = start.plus_us(self.slice.length_us);
         let topic = self.topic(fold);
         let mut lacks = fold.coverage().lacks_of(topic, self.rests_on(end, counted).min(start), end);
-        if is_bounded {
-            lacks.insert(Lack::SeriesBound);
-        }
+        lacks.extend(doubts.into_iter().flatten());
         let complete = fold.coverage().complete_until_of(topic).is_some_and(|until| until >= end);
         let covered = complete && lacks.is_empty();
         let cell = &counted.sum.cell;
@@ -392,7 +411,8 @@ impl Slices<'_> {
             end,
             verdict: judged.verdict,
             good: judged.counts.map(u8::from),
-            value: judged.value.map(Value::text),
+            // What was counted in another way is no number of this SLI.
+            value: judged.value.filter(|_| !lacks.contains(&Lack::Definition)).map(Value::text),
             unit: unit_of(&self.sli.good),
             events: cell.n,
             unjudged: cell.unjudged,
@@ -427,7 +447,7 @@ fn events_of(covered: bool, counted: &Counted) -> Judged {
     let value = (total > 0).then_some(Value::Share { good: cell.good, total });
     let verdict = match (covered, total) {
         (false, _) => Verdict::NoCoverage,
-        (true, 0) => Verdict::NoTraffic,
+        (true, 0) => Verdict::without(cell),
         (true, _) => Verdict::Counted,
     };
     Judged { verdict, counts: None, value }
@@ -448,12 +468,17 @@ pub struct TooManySlices {
     pub last: EventTime,
 }
 
-/// More combinations of declared values than this are shown only where they have events.
-const DECLARED_SERIES_MAX: usize = 1000;
+/// Slices that other definitions have counted than those that judge: those that judged events in another way, or had no such
+/// SLI; and those that declared other values.
+#[derive(Default)]
+struct Changed {
+    judging: BTreeSet<EventTime>,
+    values: BTreeSet<EventTime>,
+}
 
 /// Tenants are not declared: each that has events has series of its own.
-fn same_but_tenant(labels: &BTreeMap<String, String>, declared: &BTreeMap<String, String>) -> bool {
-    labels.iter().filter(|(name, _)| *name != "tenant").eq(declared)
+fn without_tenant(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    labels.iter().filter(|(name, _)| *name != "tenant").map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn labels_of(group: &Group, series: &Series) -> BTreeMap<String, String> {

@@ -343,7 +343,7 @@ impl Query {
             total: sum.cell.n,
             failed: sum.cell.failed,
             unjudged: sum.cell.unjudged,
-            le: sum.cell.le.clone(),
+            le: sum.cell.le(),
             latency: sum.cell.latency.as_ref().map(|spread| LatencySummary {
                 count: sum.count(),
                 sum_us: spread.sum_us,
@@ -374,9 +374,17 @@ fn tells_apart(by: &[Label], group: &Group) -> bool {
     labels || services
 }
 
-/// `2026-01-31T10:00:00Z`; microseconds since the epoch where no calendar reaches.
+/// `2026-01-31T10:00:00Z`; microseconds since the epoch beyond the year 9999, or before the year 0.
 pub fn rfc3339_text(time: EventTime) -> String {
-    jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| time.0.to_string(), |timestamp| timestamp.to_string())
+    if let Ok(timestamp) = jiff::Timestamp::from_microsecond(time.0) {
+        return timestamp.to_string();
+    }
+    // Timestamps end a day before the calendar does, so that every zone can show them.
+    const DAY_US: i64 = 86_400_000_000;
+    let a_day_before = jiff::Timestamp::from_microsecond(time.0 - DAY_US * 2).ok();
+    let civil = a_day_before.map(|before| before.to_zoned(jiff::tz::TimeZone::UTC).datetime());
+    let civil = civil.and_then(|before| before.checked_add(jiff::Span::new().days(2)).ok());
+    civil.map_or_else(|| time.0.to_string(), |civil| format!("{civil}Z"))
 }
 
 fn rfc3339<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
@@ -393,6 +401,7 @@ impl fmt::Display for Lack {
             Self::Lost => "lost",
             Self::Hole => "hole",
             Self::SeriesBound => "series_bound",
+            Self::Definition => "definition",
         })
     }
 }

@@ -7,7 +7,7 @@ use streamgauge_predicate::Predicate;
 
 use super::measure::{event_measure, slice_measure};
 use super::{GOLDEN_NAMES, Known, SOURCE_TYPE, neither_or_both, source_type};
-use crate::mistake::{Map, Reader, listed, text_of};
+use crate::mistake::{Map, Reader, closest, listed, text_of};
 use crate::model::{Label, Sli};
 use crate::yaml::{Content, Node, Place};
 
@@ -15,6 +15,8 @@ use crate::yaml::{Content, Node, Place};
 const LABELS_MAX: usize = 4;
 /// Values declared for one label.
 const VALUES_MAX: usize = 1000;
+/// Of declared values of all labels: the bound of series does not apply to them.
+const COMBINATIONS_MAX: usize = 1000;
 /// As long as the longest value that an attribute may have.
 const ATTRIBUTE_NAME_BYTES_MAX: usize = streamgauge_events::event::LABEL_BYTES_MAX;
 
@@ -99,7 +101,10 @@ fn metric_source(reader: &mut Reader<'_>, mut source: Map<'_>, form: Form, known
         let service = text_of(reader, node, &path, "the name of a service")?;
         let declared = || definitions.services.keys().map(String::as_str);
         if !definitions.services.contains_key(service) && !known.may_be_broken(service, declared()) {
-            let remedy = format!("Add a document with `kind: Service` and metadata.name {service}.");
+            let remedy = match closest(service, declared()) {
+                Some(meant) => format!("Did you mean `{meant}`?"),
+                None => format!("Add a document with `kind: Service` and metadata.name {service}."),
+            };
             let known = if definitions.services.is_empty() {
                 "a service that a document declares".to_owned()
             } else {
@@ -147,7 +152,7 @@ fn finish_spec(reader: &mut Reader<'_>, rest: Vec<(&Node, &Node)>, path: &str, f
                 }
             )
         } else {
-            match crate::mistake::closest(name, known.iter().copied()) {
+            match closest(name, known.iter().copied()) {
                 Some(meant) => format!("Did you mean `{meant}`?"),
                 None => "Remove it: what can't be honoured is refused, never ignored.".to_owned(),
             }
@@ -175,7 +180,10 @@ fn data_source(
                 .map(|(topic, source)| (topic.clone(), source.event))
                 .or_else(|| definitions.source(name).map(|source| (name.to_owned(), source.event)));
             if found.is_none() && !known.may_be_broken(name, names()) {
-                let remedy = format!("Add a document with `kind: DataSource` and metadata.name {name}.");
+                let remedy = match closest(name, names()) {
+                    Some(meant) => format!("Did you mean `{meant}`?"),
+                    None => format!("Add a document with `kind: DataSource` and metadata.name {name}."),
+                };
                 reader.wrong(node, &path, &format!("one of {}", listed(names())), &remedy);
             }
             found
@@ -185,7 +193,11 @@ fn data_source(
             let found = definitions.source(name).map(|source| (name.to_owned(), source.event));
             let topics = definitions.sources.keys().map(String::as_str).chain(GOLDEN_NAMES);
             if found.is_none() && !known.may_be_broken(name, topics) {
-                let remedy = format!("Describe the topic by a document with `kind: DataSource` and topic {name}.");
+                let known = definitions.sources.keys().map(String::as_str).chain(GOLDEN_NAMES);
+                let remedy = match closest(name, known) {
+                    Some(meant) => format!("Did you mean `{meant}`?"),
+                    None => format!("Describe the topic by a document with `kind: DataSource` and topic {name}."),
+                };
                 let expected = "a topic that is known: `requests`, `scores`, `resources`, or one of a DataSource";
                 reader.wrong(node, &path, expected, &remedy);
             }
@@ -262,6 +274,13 @@ fn group_by(
     if labels.len() > LABELS_MAX {
         let expected = format!("at most {LABELS_MAX} labels");
         reader.wrong(node, path, &expected, "Each combination of values is a series of its own.");
+    }
+    let combinations = labels.values().map(Vec::len).try_fold(1_usize, usize::checked_mul);
+    if combinations.is_none_or(|count| count > COMBINATIONS_MAX) {
+        let found = combinations.map_or("too many combinations".to_owned(), |count| format!("{count} combinations"));
+        let expected = format!("at most {COMBINATIONS_MAX} combinations of declared values");
+        let remedy = "Each is a series in every pane: declare those that objectives are about.";
+        reader.mistake(node.place, path, &found, &expected, remedy);
     }
     (reader.mistakes.len() == before).then_some(labels)
 }

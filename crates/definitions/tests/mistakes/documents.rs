@@ -197,12 +197,12 @@ fn mistakes_of_all_files_come_at_once_in_the_order_of_files_and_lines() {
     expect![[r#"
         a.yaml:11:14: SLI/first: spec.ratioMetric.counter: found `yes`; expected `true`. Events are counted.
         a.yaml:12:14: SLI/first: spec.ratioMetric.rawType: found `failure`; expected `success`. `good` says what a good event is.
-        a.yaml:13:78: SLI/first: spec.ratioMetric.raw.metricSource.spec.service: found `chekout`; expected one that a document declares: `checkout`. Add a document with `kind: Service` and metadata.name chekout.
+        a.yaml:13:78: SLI/first: spec.ratioMetric.raw.metricSource.spec.service: found `chekout`; expected one that a document declares: `checkout`. Did you mean `checkout`?
         a.yaml:13:93: SLI/first: spec.ratioMetric.raw.metricSource.spec.good: found `latency < 5`: a request has no field latency; expected a predicate that can be decided. Write latency_us, in microseconds.
         b.yaml:6:14: SLI/second: spec.ratioMetric.counter: found `yes`; expected `true`. Events are counted.
         b.yaml:7:14: SLI/second: spec.ratioMetric.rawType: found `failure`; expected `success`. `good` says what a good event is.
         b.yaml:8:51: SLI/second: spec.ratioMetric.raw.metricSource.spec: found no way to judge an event; expected one of them. A predicate decides (`good`), a latency (`latencyThresholdUs`), or counts in the event (`goodCount` and `totalCount`).
-        b.yaml:8:59: SLI/second: spec.ratioMetric.raw.metricSource.spec.topic: found `request`; expected a topic that is known: `requests`, `scores`, `resources`, or one of a DataSource. Describe the topic by a document with `kind: DataSource` and topic request.
+        b.yaml:8:59: SLI/second: spec.ratioMetric.raw.metricSource.spec.topic: found `request`; expected a topic that is known: `requests`, `scores`, `resources`, or one of a DataSource. Did you mean `requests`?
         b.yaml:8:87: SLI/second: spec.ratioMetric.raw.metricSource.spec: found the unknown key `latencyThresholdMs`; expected one of `topic`, `service`, `filter`, `groupBy`, `good`, `latencyThresholdUs`, `failures`, `thresholdsUs`, `goodCount`, `totalCount`. Did you mean `latencyThresholdUs`?
         c.yaml:1:1: metadata: found no such key; expected a block with the name. Add `metadata:`.
         c.yaml:2:7: kind: found `Datasource`; expected `Service`, `DataSource` or `SLI`. Remove the document, or keep it where streamgauge does not read it.
@@ -299,10 +299,10 @@ fn documents_without_a_readable_name_may_be_what_others_refer_to() {
     check(
         &text,
         expect![[r#"
-        slis.yaml:9:11: metadata.name: found no such key; expected a name. Add `name:`.
-        slis.yaml:9:12: metadata: found the unknown key `nam`; expected one of `name`, `displayName`, `labels`, `annotations`. Did you mean `name`?
-        slis.yaml:20:128: SLI/b: spec.ratioMetric.raw.metricSource.spec.service: found `chekout`; expected one that a document declares: `checkout`. Add a document with `kind: Service` and metadata.name chekout.
-    "#]],
+            slis.yaml:9:11: metadata.name: found no such key; expected a name. Add `name:`.
+            slis.yaml:9:12: metadata: found the unknown key `nam`; expected one of `name`, `displayName`, `labels`, `annotations`. Did you mean `name`?
+            slis.yaml:20:128: SLI/b: spec.ratioMetric.raw.metricSource.spec.service: found `chekout`; expected one that a document declares: `checkout`. Did you mean `checkout`?
+        "#]],
     );
     check(
         &service("\"na\\u0007me\"").replace("metadata: ", "metadata: {name: ").replace("\nspec", "}\nspec"),

@@ -90,8 +90,8 @@ fn topics_and_services_are_known() {
         good: status < 500
         ",
         expect![[r#"
-            slis.yaml:17:18: SLI/tested: spec.ratioMetric.raw.metricSource.spec.topic: found `request`; expected a topic that is known: `requests`, `scores`, `resources`, or one of a DataSource. Describe the topic by a document with `kind: DataSource` and topic request.
-            slis.yaml:18:20: SLI/tested: spec.ratioMetric.raw.metricSource.spec.service: found `check out`; expected one that a document declares: `checkout`. Add a document with `kind: Service` and metadata.name check out.
+            slis.yaml:17:18: SLI/tested: spec.ratioMetric.raw.metricSource.spec.topic: found `request`; expected a topic that is known: `requests`, `scores`, `resources`, or one of a DataSource. Did you mean `requests`?
+            slis.yaml:18:20: SLI/tested: spec.ratioMetric.raw.metricSource.spec.service: found `check out`; expected one that a document declares: `checkout`. Did you mean `checkout`?
         "#]],
     );
     check_spec(

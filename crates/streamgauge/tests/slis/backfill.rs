@@ -51,8 +51,8 @@ fn each_kind_of_event_has_a_directory_of_its_own() {
     );
     files.check("windows --input out --window 60s --csv", expect![[r#"
         0
-        sli,metric,service,start,end,good,total,failed,unjudged,p50_us_lower,p50_us_upper,p95_us_lower,p95_us_upper,p99_us_lower,p99_us_upper,coverage,complete
-        scores,rating,checkout,2026-01-05T10:00:00Z,2026-01-05T10:01:00Z,1,1,0,0,,,,,,,full,true
+        sli,metric,service,start,end,good,total,failed,unjudged,p50_us_lower,p50_us_upper,p95_us_lower,p95_us_upper,p99_us_lower,p99_us_upper,value_count,value_sum,value_sum_of_squares,value_min,value_max,value_last,coverage,complete
+        scores,rating,checkout,2026-01-05T10:00:00Z,2026-01-05T10:01:00Z,1,1,0,0,,,,,,,1,4000000,16000000000000,4000000,4000000,4000000,full,true
     "#]]);
     // One of the results is enough to be refused, and nothing is left beside it.
     std::fs::remove_file(files.path("out/sli.windows.jsonl")).expect("the backfill wrote it");

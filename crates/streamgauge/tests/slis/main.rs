@@ -2,6 +2,7 @@
 //! the codes that they end with.
 
 mod backfill;
+mod changed;
 mod eval;
 mod program;
 mod validate;

@@ -112,19 +112,19 @@ fn tables_of_every_kind() {
     files.check(
         "windows --input scores --sli satisfied",
         expect![[r#"
-        0
-        satisfied  mean at least 4, 2026-01-05T10:00:00Z to 2026-01-05T10:03:00Z, slices of 1m
+            0
+            satisfied  mean at least 4, 2026-01-05T10:00:00Z to 2026-01-05T10:03:00Z, slices of 1m
 
-        service=checkout version=1  0 of 1 good (0.00%), 2 no traffic
-          start                 events  value  verdict
-          2026-01-05T10:00:00Z       2   3.75  bad
-          2026-01-05T10:01:00Z       0      -  no traffic
-          2026-01-05T10:02:00Z       0      -  no traffic
+            service=checkout version=1  0 of 1 good (0.00%), 2 no traffic
+              start                 events  value  verdict
+              2026-01-05T10:00:00Z       2   3.75  bad
+              2026-01-05T10:01:00Z       0      -  no traffic
+              2026-01-05T10:02:00Z       0      -  no traffic
 
-        service=checkout version=2  1 of 1 good (100.00%)
-          start                 events  value  verdict
-          2026-01-05T10:02:00Z       1      4  good
-    "#]],
+            service=checkout version=2  1 of 1 good (100.00%); slices without events are not listed, nor counted here (2)
+              start                 events  value  verdict
+              2026-01-05T10:02:00Z       1      4  good
+        "#]],
     );
     files.check(
         "windows --input scores --sli audited",
@@ -234,19 +234,19 @@ fn the_same_facts_by_a_changed_objective() {
     files.check(
         "windows --input scores --sli satisfied --definitions looser.yaml",
         expect![[r#"
-        0
-        satisfied  mean at least 3.75, 2026-01-05T10:00:00Z to 2026-01-05T10:03:00Z, slices of 1m
+            0
+            satisfied  mean at least 3.75, 2026-01-05T10:00:00Z to 2026-01-05T10:03:00Z, slices of 1m
 
-        service=checkout version=1  1 of 1 good (100.00%), 2 no traffic
-          start                 events  value  verdict
-          2026-01-05T10:00:00Z       2   3.75  good
-          2026-01-05T10:01:00Z       0      -  no traffic
-          2026-01-05T10:02:00Z       0      -  no traffic
+            service=checkout version=1  1 of 1 good (100.00%), 2 no traffic
+              start                 events  value  verdict
+              2026-01-05T10:00:00Z       2   3.75  good
+              2026-01-05T10:01:00Z       0      -  no traffic
+              2026-01-05T10:02:00Z       0      -  no traffic
 
-        service=checkout version=2  1 of 1 good (100.00%)
-          start                 events  value  verdict
-          2026-01-05T10:02:00Z       1      4  good
-    "#]],
+            service=checkout version=2  1 of 1 good (100.00%); slices without events are not listed, nor counted here (2)
+              start                 events  value  verdict
+              2026-01-05T10:02:00Z       1      4  good
+        "#]],
     );
     files.check(
         "windows --input requests --sli p50 --definitions looser.yaml",
@@ -300,7 +300,7 @@ fn the_same_facts_by_a_changed_objective() {
           2026-01-05T10:01:00Z       0      -  no traffic
           2026-01-05T10:02:00Z       0      -  no traffic
 
-        service=checkout version=2  1 of 1 good (100.00%)
+        service=checkout version=2  1 of 1 good (100.00%); slices without events are not listed, nor counted here (2)
           start                 events  value  verdict
           2026-01-05T10:02:00Z       1      4  good
         ---

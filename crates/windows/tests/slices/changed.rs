@@ -1,9 +1,12 @@
 //! What stays true when definitions or clocks change under an SLI.
 
-use streamgauge_events::{EventTime, Fact, topics};
-use streamgauge_windows::{Fold, Only, Slices};
+use std::collections::BTreeMap;
 
-use crate::played::{DAY_US, Played, SETTING, Setting, definitions, event, rows};
+use streamgauge_definitions::Definitions;
+use streamgauge_events::{EventTime, Fact, topics};
+use streamgauge_windows::{Fold, Only, Query, Slices};
+
+use crate::played::{DAY_US, Played, SETTING, Setting, definitions, documents, event, rows, rows_counted_by};
 
 fn record(played: &mut Played, partition: i32, line: &str) {
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -12,7 +15,7 @@ fn record(played: &mut Played, partition: i32, line: &str) {
 }
 
 fn folded<'f>(facts: impl IntoIterator<Item = &'f Fact>) -> Fold {
-    let mut fold = Fold::new(Only::default());
+    let mut fold = Fold::new(Only { sli: Some("tested".to_owned()), ..Only::default() });
     facts.into_iter().for_each(|fact| fold.add(0, fact).expect("it can be added"));
     fold
 }
@@ -28,7 +31,9 @@ fn one_event_of_1970_makes_no_half_a_million_slices() {
     record(&mut played, 0, "10:00:01 checkout 50ms ok");
     played.end();
     let sli = &definitions.slis["tested"];
-    let slices = |from| Slices { name: "tested", sli, slice: sli.good.slice().expect("slices"), from, to: None };
+    let (definitions, counted_by) = (&definitions, &BTreeMap::new());
+    let slice = sli.good.slice().expect("slices");
+    let slices = |from| Slices { name: "tested", sli, definitions, counted_by, slice, from, to: None };
     let refused = slices(None).rows(&played.fold()).expect_err("half a million");
     assert_eq!(
         refused.to_string(),
@@ -111,4 +116,172 @@ fn slices_of_a_service_that_the_fold_leaves_out_are_not_bad() {
     played.facts().iter().for_each(|fact| fold.add(0, fact).expect("it can be added"));
     let found: Vec<&str> = rows(&definitions, &fold).iter().map(|row| row.verdict.as_str()).collect();
     assert_eq!(found, Vec::<&str>::new());
+}
+
+/// Partitions take a new limit up at different panes, so that one pane holds counts under both: each part is asked in its
+/// own way, and none of them counts as too slow only because it was not counted under the new limit.
+#[test]
+fn a_limit_that_partitions_take_up_at_different_panes_makes_nobody_slow() {
+    let before = definitions("topic: requests, slice: 10s, percentile: {quantile: 0.9, atMostUs: 500000}");
+    let after = definitions("topic: requests, slice: 10s, percentile: {quantile: 0.9, atMostUs: 300000}");
+    let (mut old, mut new) = (Played::new(SETTING, &before), Played::new(SETTING, &after));
+    for _ in 0..10 {
+        record(&mut old, 0, "10:00:01 checkout 100ms ok");
+    }
+    record(&mut new, 1, "10:00:01 checkout 100ms ok");
+    old.end();
+    new.end();
+    let fold = folded(old.facts().iter().chain(new.facts()));
+    let found: Vec<String> = rows_counted_by(&after, SETTING.series_max, &[&before], &fold)
+        .iter()
+        .map(|row| format!("{:?} {}", row.value, row.verdict.as_str()))
+        .collect();
+    assert_eq!(found, [r#"Some("11/11") good"#]);
+}
+
+/// What was counted as a ratio has no latencies: nobody knows how many of its events were in time.
+#[test]
+fn slices_that_were_counted_as_a_ratio_are_not_bad_percentiles() {
+    let before = definitions("topic: requests, good: status < 500");
+    let after = definitions("topic: requests, slice: 1m, percentile: {quantile: 0.9, atMostUs: 300000}");
+    let mut old = Played::new(SETTING, &before);
+    record(&mut old, 0, "10:00:01 checkout 100ms ok");
+    old.end();
+    let found: Vec<&str> = rows_counted_by(&after, SETTING.series_max, &[&before], &folded(old.facts()))
+        .iter()
+        .map(|row| row.verdict.as_str())
+        .collect();
+    assert!(!found.contains(&"bad"), "{found:?}");
+}
+
+/// The same of values: there was traffic, only nobody knows of what values.
+#[test]
+fn slices_that_were_counted_by_their_counts_are_not_without_traffic() {
+    let before = definitions("topic: scores, goodCount: good, totalCount: total");
+    let after = definitions("topic: scores, slice: 1m, empty: good, mean: {atLeast: 0.5}");
+    let mut old = Played::new(SETTING, &before);
+    let score = r#""service":"checkout","metric":"m","value":0.25,"good":1,"total":4"#;
+    old.record((topics::SCORES, 0), format!(r#"{{"ts":{DAY_US},{score}}}"#).as_bytes());
+    old.end();
+    let found: Vec<String> = rows_counted_by(&after, SETTING.series_max, &[&before], &folded(old.facts()))
+        .iter()
+        .map(|row| format!("{} {} {:?}", row.events, row.verdict.as_str(), row.good))
+        .collect();
+    assert!(!found.iter().any(|row| row.contains("no traffic")), "{found:?}");
+}
+
+/// A value that is declared from now on had no place of its own before: what was folded away then is no silence.
+#[test]
+fn a_value_that_was_folded_away_before_it_was_declared_is_not_without_traffic() {
+    let bounded = Setting { series_max: 1, ..SETTING };
+    let before = definitions("topic: requests, good: status < 500, groupBy: {version: []}");
+    let after = definitions("topic: requests, good: status < 500, groupBy: {version: ['1', '2', '3']}");
+    let mut old = Played::new(bounded, &before);
+    for version in 1..=3 {
+        record(&mut old, 0, &format!("10:00:01 checkout/x@{version} 50ms ok"));
+    }
+    old.end();
+    let found: Vec<String> = rows_counted_by(&after, 1, &[&before], &folded(old.facts()))
+        .iter()
+        .map(|row| format!("{:?} {}", row.labels.get("version"), row.verdict.as_str()))
+        .collect();
+    assert!(!found.iter().any(|row| row.contains("no traffic")), "{found:#?}");
+}
+
+/// A new generation begins its chain anew, and its definitions apply from the beginning of time: they are the newest.
+#[test]
+fn definitions_of_a_new_generation_are_the_newest() {
+    let before = definitions("topic: requests, good: status < 500");
+    let after = definitions("topic: requests, good: status < 400");
+    let facts = |definitions| {
+        let mut played = Played::new(SETTING, definitions);
+        record(&mut played, 0, "10:00:01 checkout 50ms ok");
+        played.end();
+        played.facts().to_vec()
+    };
+    let (mut old, mut new) = (facts(&before), facts(&after));
+    for fact in &mut old {
+        if let Fact::Frontier(frontier) = fact {
+            // The definitions of the first generation had been changed once.
+            frontier.bundle_start = EventTime(DAY_US);
+        }
+    }
+    for fact in &mut new {
+        match fact {
+            Fact::Frontier(frontier) => frontier.generation = 1,
+            Fact::Delta(delta) => delta.generation = 1,
+        }
+    }
+    let newest = folded(&new).coverage().bundle().map(str::to_owned);
+    assert_eq!(folded(old.iter().chain(&new)).coverage().bundle(), newest.as_deref());
+}
+
+/// Silence of a declared series is bad for `traffic`, however many are declared.
+#[test]
+fn many_declared_series_are_listed_as_few_are() {
+    let silent = |count: usize| {
+        let values = |prefix: &str| (0..count).map(|n| format!("{prefix}{n}")).collect::<Vec<_>>().join(", ");
+        let labels = format!("groupBy: {{version: [{}], route: [{}]}}", values("v"), values("r"));
+        let spec = format!("topic: requests, slice: 10s, traffic: {{atLeastPerSec: 0.1}}, {labels}");
+        let definitions = definitions(&spec);
+        let mut played = Played::new(SETTING, &definitions);
+        record(&mut played, 0, "10:00:01 checkout/r0@v0 50ms ok");
+        played.end();
+        rows(&definitions, &played.fold()).iter().filter(|row| row.events == 0).count()
+    };
+    assert_eq!(silent(2), 2 * 2);
+    assert_eq!(silent(31), 31 * 31);
+}
+
+/// A threshold that a part of a window was not counted by has no exact count there.
+#[test]
+fn a_window_tells_no_count_of_a_threshold_that_only_a_part_of_it_was_counted_by() {
+    let limit = |us: u32| definitions(&format!("topic: requests, latencyThresholdUs: {us}"));
+    let (mut old, mut new) = (Played::new(SETTING, &limit(500_000)), Played::new(SETTING, &limit(300_000)));
+    record(&mut old, 0, "10:00:01 checkout 100ms ok");
+    record(&mut new, 1, "10:00:11 checkout 100ms ok");
+    old.end();
+    new.end();
+    let query = Query {
+        length_us: 60_000_000,
+        by: None,
+        sli: Some("tested".to_owned()),
+        service: None,
+        from: None,
+        to: None,
+        levels: Vec::new(),
+    };
+    let windows = query.windows(&folded(old.facts().iter().chain(new.facts()))).expect("whole panes");
+    // Both events were within either threshold.
+    let wrong: Vec<_> = windows[0].le.iter().filter(|at| at.count != 2).collect();
+    assert!(wrong.is_empty(), "{wrong:?} of {}", windows[0].total);
+}
+
+/// Another topic of requests says nothing about `requests`, of which no record has been counted yet.
+#[test]
+fn a_topic_that_was_never_counted_is_not_covered_by_another_of_its_kind() {
+    let edge = "---\napiVersion: openslo/v1\nkind: DataSource\nmetadata: {name: edge}\nspec: {type: streamgauge, \
+                connectionDetails: {topic: edge, event: request}}\n";
+    let text = documents("topic: requests, slice: 10s, traffic: {atLeastPerSec: 0.1}") + edge;
+    let definitions = Definitions::of_text("test.yaml", &text).expect("valid definitions");
+    let mut played = Played::new(SETTING, &definitions);
+    played.record(("edge", 0), format!(r#"{{"ts":{DAY_US},"service":"cart"}}"#).as_bytes());
+    played.end();
+    let found: Vec<&str> = rows(&definitions, &played.fold()).iter().map(|row| row.verdict.as_str()).collect();
+    assert!(!found.contains(&"bad"), "{found:?}");
+}
+
+/// What was counted by version was not counted as a whole, and is no silence of the whole.
+#[test]
+fn slices_that_were_counted_by_other_labels_are_not_silent() {
+    let before = definitions("topic: requests, slice: 10s, traffic: {atLeastPerSec: 0.1}, groupBy: {version: []}");
+    let after = definitions("topic: requests, slice: 10s, traffic: {atLeastPerSec: 0.1}");
+    let mut old = Played::new(SETTING, &before);
+    record(&mut old, 0, "10:00:01 checkout/x@1 50ms ok");
+    old.end();
+    let found: Vec<String> = rows_counted_by(&after, SETTING.series_max, &[&before], &folded(old.facts()))
+        .iter()
+        .map(|row| format!("{:?} {} {}", row.labels, row.events, row.verdict.as_str()))
+        .collect();
+    assert!(!found.iter().any(|row| row.contains("0 bad")), "{found:?}");
 }

@@ -38,9 +38,9 @@ fn what_good_asks_for_and_the_event_lacks_is_unjudged() {
         end
         ",
         expect![[r#"
-            start     events  value  verdict     counts
-            10:00:00  2       1/1    counted     -       1 unjudged
-            10:01:00  1       -      no traffic  -       1 unjudged
+            start     events  value  verdict   counts
+            10:00:00  2       1/1    counted   -       1 unjudged
+            10:01:00  1       -      unjudged  -       1 unjudged
         "#]],
     );
 }

@@ -103,9 +103,9 @@ fn a_score_without_a_value_is_unjudged() {
         end
         ",
         expect![[r#"
-            start     events  value  verdict     counts
-            10:00:00  2       5      good        1 of 1  1 unjudged
-            10:01:00  1       -      no traffic  -       1 unjudged
+            start     events  value  verdict   counts
+            10:00:00  2       5      good      1 of 1  1 unjudged
+            10:01:00  1       -      unjudged  -       1 unjudged
         "#]],
     );
 }

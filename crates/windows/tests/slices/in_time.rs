@@ -46,11 +46,11 @@ fn failed_requests_count_in_the_percentile_and_are_never_in_time() {
         end
         ",
         expect![[r#"
-            start     events  value  verdict     counts
-            10:00:00  2       1/2    good        1 of 1
-            10:01:00  3       1/3    bad         0 of 1
-            10:02:00  2       1/1    good        1 of 1  1 unjudged
-            10:03:00  1       -      no traffic  -       1 unjudged
+            start     events  value  verdict   counts
+            10:00:00  2       1/2    good      1 of 1
+            10:01:00  3       1/3    bad       0 of 1
+            10:02:00  2       1/1    good      1 of 1  1 unjudged
+            10:03:00  1       -      unjudged  -       1 unjudged
         "#]],
     );
 }

@@ -76,7 +76,28 @@ impl Setting {
 pub fn rows(definitions: &Definitions, fold: &Fold) -> Vec<SliceRow> {
     let sli = &definitions.slis[NAME];
     let slice = sli.good.slice().unwrap_or(Slice { length_us: 60 * SECOND_US, empty: Empty::Ignore });
-    Slices { name: NAME, sli, slice, from: None, to: None }.rows(fold).expect("not too many")
+    let counted_by = BTreeMap::new();
+    let slices = Slices { name: NAME, sli, definitions, counted_by: &counted_by, slice, from: None, to: None };
+    slices.rows(fold).expect("not too many")
+}
+
+/// The same over facts that other definitions have counted, too: those with this bound of series.
+pub fn rows_counted_by(
+    definitions: &Definitions,
+    series_max: u32,
+    earlier: &[&Definitions],
+    fold: &Fold,
+) -> Vec<SliceRow> {
+    let sli = &definitions.slis[NAME];
+    let slice = sli.good.slice().unwrap_or(Slice { length_us: 60 * SECOND_US, empty: Empty::Ignore });
+    let settings = BundleSettings { series_max, ..BundleSettings::default() };
+    let by_hash = |definitions: &&Definitions| {
+        let definitions = (*definitions).clone();
+        (Bundle { settings: settings.clone(), definitions: definitions.clone() }.hash(), definitions)
+    };
+    let counted_by = earlier.iter().chain([&definitions]).map(by_hash).collect();
+    let slices = Slices { name: NAME, sli, definitions, counted_by: &counted_by, slice, from: None, to: None };
+    slices.rows(fold).expect("not too many")
 }
 
 type Key = (&'static str, i32);
