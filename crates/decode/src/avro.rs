@@ -15,7 +15,7 @@ use streamgauge_events::{Attributes, Event, EventTime, FieldSet, Reason, Rejecti
 pub use encode::AvroEncoder;
 pub use schema::{AvroSchemaError, AvroSchemas, Framing, SchemaKey, SchemaName};
 
-use crate::checks::{Tally, Wanted, bit, text_holds};
+use crate::checks::{Tally, Wanted, bit};
 use cursor::{Broken, Cursor};
 use plan::{Form, Plan, Step};
 
@@ -188,9 +188,7 @@ impl<'a> Reading<'a, '_> {
     fn text_of(&mut self, field: Field, text_bytes: usize) {
         let Field::Text(name) = field else { return };
         self.tally.present |= bit(field);
-        if !text_holds(name, text_bytes)
-            && let Err(rejection) = check_text(name, text_bytes)
-        {
+        if let Err(rejection) = check_text(name, text_bytes) {
             self.wrong(|| rejection);
         }
     }

@@ -1,6 +1,6 @@
 //! What must hold of an event beyond its single fields, while it is being read. As `Event::checked`, without the reasons.
 
-use streamgauge_events::event::{Field, LABEL_BYTES_MAX, NumberField, TextField};
+use streamgauge_events::event::{Field, NumberField};
 use streamgauge_events::{FieldSet, Kind};
 
 /// What a decoder looks for.
@@ -29,8 +29,6 @@ pub const fn bit(field: Field) -> u32 {
 pub struct Tally {
     /// Fields that are there and not null, by [`bit`].
     pub present: u32,
-    /// A text that may not be so.
-    pub broken: bool,
     /// Those that hold together, whether or not they are kept.
     pub numbers: [i64; NumberField::COUNT],
 }
@@ -38,7 +36,7 @@ pub struct Tally {
 impl Tally {
     #[inline]
     pub fn holds(&self, wanted: &Wanted) -> bool {
-        if self.broken || self.present & wanted.required != wanted.required {
+        if self.present & wanted.required != wanted.required {
             return false;
         }
         if wanted.kind != Kind::Score {
@@ -49,10 +47,4 @@ impl Tally {
         let in_order = self.numbers[NumberField::Good as usize] <= self.numbers[NumberField::Total as usize];
         good == total && (good || has(NumberField::Value)) && in_order
     }
-}
-
-/// Whether a label may be so long.
-#[inline]
-pub fn text_holds(field: TextField, text_bytes: usize) -> bool {
-    text_bytes <= LABEL_BYTES_MAX && !(text_bytes == 0 && matches!(field, TextField::Service | TextField::Metric))
 }

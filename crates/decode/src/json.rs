@@ -7,10 +7,10 @@ mod marks;
 mod scan;
 mod shapes;
 
-use streamgauge_events::event::Field;
+use streamgauge_events::event::{Field, text_holds};
 use streamgauge_events::{Attributes, Event, EventTime, FieldSet, Kind, Rejection};
 
-use crate::checks::{Tally, Wanted, bit, text_holds};
+use crate::checks::{Tally, Wanted, bit};
 use marks::Marks;
 use scan::{Next, Scan};
 use shapes::{Member, Shapes};

@@ -266,9 +266,7 @@ impl Sli {
         ];
         same.into_iter().find(|(_, same)| !same).map(|(what, _)| what)
     }
-}
 
-impl Sli {
     /// Whether the same series were promised a place of their own under the bound.
     pub fn declares_like(&self, other: &Self) -> bool {
         self.group_by == other.group_by

@@ -501,16 +501,23 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Labels have a bound, and a service or a metric has a name.
+/// Whether a label may be so long: they have a bound, and a service or a metric has a name.
+#[inline]
+pub fn text_holds(field: TextField, text_bytes: usize) -> bool {
+    text_bytes <= LABEL_BYTES_MAX && !(text_bytes == 0 && matches!(field, TextField::Service | TextField::Metric))
+}
+
+/// The same, with a sentence.
+#[inline]
 pub fn check_text(field: TextField, text_bytes: usize) -> Result<(), Rejection> {
-    let out_of_range = |message| Err(Rejection::new(Reason::OutOfRange, message));
-    match (field, text_bytes) {
-        (_, bytes) if bytes > LABEL_BYTES_MAX => {
-            out_of_range(format!("{} is longer than {LABEL_BYTES_MAX} bytes", field.name()))
-        }
-        (TextField::Service | TextField::Metric, 0) => out_of_range(format!("{} is empty", field.name())),
-        _ => Ok(()),
+    if text_holds(field, text_bytes) {
+        return Ok(());
     }
+    let message = match text_bytes {
+        0 => format!("{} is empty", field.name()),
+        _ => format!("{} is longer than {LABEL_BYTES_MAX} bytes", field.name()),
+    };
+    Err(Rejection::new(Reason::OutOfRange, message))
 }
 
 impl Default for Event<'_> {

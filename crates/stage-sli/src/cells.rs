@@ -23,9 +23,7 @@ pub struct SliCells {
     source: DataSource,
     pane_us: i64,
     decoder: Decoder,
-    /// By hash of definitions: those that read a schema by another text than `decoder` does. A text may come to say more
-    /// (aliases, documentation) under the same key, and panes stay with the one that they were begun by.
-    elder: BTreeMap<String, AvroDecoder>,
+    /// The text by which `decoder` reads each schema.
     texts: BTreeMap<SchemaKey, String>,
     fields: FieldSet,
     /// Every bundle that this worker knows.
@@ -42,6 +40,9 @@ struct Active {
     from: Offset,
     bundle: Arc<Compiled>,
     plan: Arc<Plan>,
+    /// Where these definitions have another text for some schema than the cells' decoder. A text may come to say more
+    /// (aliases, documentation) under the same key, and panes stay with the one that they were begun by.
+    elder: Option<Box<AvroDecoder>>,
 }
 
 enum Decoder {
@@ -81,7 +82,6 @@ impl SliCells {
             source,
             pane_us,
             decoder,
-            elder: BTreeMap::new(),
             texts,
             fields,
             bundles,
@@ -106,7 +106,7 @@ impl SliCells {
     /// A record counts by the schemas of its own pane's definitions: a schema that came later makes it no event. Nor does
     /// one that came for its pane, but after the record, which was rejected then: whoever folds it again rejects it again.
     fn check_schema(&self, ts: EventTime, offset: Offset, key: SchemaKey) -> Result<(), Rejection> {
-        let judge = self.judge(ts, offset);
+        let judge = self.judge(ts, offset).map(|index| &self.active[index]);
         if judge.is_none_or(|active| active.plan.schemas.as_ref().is_none_or(|schemas| schemas.contains(&key))) {
             return Ok(());
         }
@@ -116,10 +116,11 @@ impl SliCells {
         Err(Rejection::new(Reason::UnknownSchema, message))
     }
 
-    fn judge(&self, ts: EventTime, offset: Offset) -> Option<&Active> {
+    /// Which of the active definitions judge a record.
+    fn judge(&self, ts: EventTime, offset: Offset) -> Option<usize> {
         let pane = ts.floor(self.pane_us);
-        let judges = |active: &&Active| active.start <= pane && active.from <= offset;
-        self.active.iter().rev().find(judges).or(self.active.first())
+        let judges = |active: &Active| active.start <= pane && active.from <= offset;
+        self.active.iter().rposition(judges).or((!self.active.is_empty()).then_some(0))
     }
 
     /// A record as the definitions of its pane read it, where they have another text for some schema than `decoder`, which
@@ -132,36 +133,29 @@ impl SliCells {
         event: &mut Event<'a>,
         read: Result<SchemaKey, Rejection>,
     ) -> Result<SchemaKey, Rejection> {
-        let mut elder = std::mem::take(&mut self.elder);
-        let hash_at = |ts| self.judge(ts, at.offset).map(|judge| judge.bundle.hash.clone());
-        let knows = |read: &Result<SchemaKey, Rejection>| {
+        let is_known = |read: &Result<SchemaKey, Rejection>| {
             !read.as_ref().is_err_and(|rejection| rejection.reason == Reason::UnknownSchema)
         };
-        let mut result = read;
-        if let Ok(hash) = result.as_ref().map(|_| hash_at(at.time_of(event.ts))) {
-            if let Some(decoder) = hash.and_then(|hash| elder.get_mut(&hash)) {
-                let mut other = Event::empty();
-                let again = decoder.decode_into(value, &mut other);
-                if knows(&again) {
-                    (*event, result) = (other, again);
-                }
-            }
-        } else if knows(&result) {
-            // Not readable by the newest text: by that of its own pane, perhaps, if that is what it says.
-            for (hash, decoder) in &mut elder {
-                let mut other = Event::empty();
-                let again = decoder.decode_into(value, &mut other);
-                let is_its_own = |ts| hash_at(ts).as_ref() == Some(hash);
-                if again.is_ok() && is_its_own(at.time_of(other.ts))
-                    || again.is_err() && knows(&again) && is_its_own(at.newest)
-                {
-                    (*event, result) = (other, again);
-                    break;
-                }
+        // Not readable by the newest text: by that of its own pane, perhaps, if that is what it says.
+        let judges = match &read {
+            Ok(_) => self.judge(at.time_of(event.ts), at.offset).map_or(0..0, |judge| judge..judge + 1),
+            Err(_) => 0..self.active.len(),
+        };
+        if !is_known(&read) {
+            return read;
+        }
+        for index in judges {
+            let Some(decoder) = &mut self.active[index].elder else { continue };
+            let mut other = Event::empty();
+            let again = decoder.decode_into(value, &mut other);
+            let judged_at = if again.is_ok() { at.time_of(other.ts) } else { at.newest };
+            let is_its_own = read.is_ok() || self.judge(judged_at, at.offset) == Some(index);
+            if is_known(&again) && is_its_own {
+                *event = other;
+                return again;
             }
         }
-        self.elder = elder;
-        result
+        read
     }
 
     /// What is wrong with a record is said by a schema, which must be one of those that count. The decoder knows more of
@@ -187,7 +181,7 @@ impl Cells for SliCells {
             Decoder::Avro(decoder) => decoder,
         };
         let mut read = decoder.decode_into(value, event);
-        if !self.elder.is_empty() {
+        if self.active.iter().any(|active| active.elder.is_some()) {
             read = self.read_by_its_own(value, at, event, read);
         }
         match read {
@@ -253,17 +247,17 @@ impl Cells for SliCells {
                 return Err(Unusable::ReadAnotherWay { hash, before, now });
             }
             let plan = Arc::clone(bundle.plan(&self.topic, self.source.event));
-            Ok(Active { start: activation.start, from: activation.from, plan, bundle: Arc::clone(bundle) })
+            let (elder, bundle) = (self.elder_of(bundle), Arc::clone(bundle));
+            Ok(Active { start: activation.start, from: activation.from, plan, bundle, elder })
         };
         self.active = activations.iter().map(resolve).collect::<Result<_, _>>()?;
-        self.elder = self.active.iter().filter_map(|active| self.elder_of(&active.bundle)).collect();
         Ok(())
     }
 }
 
 impl SliCells {
     /// A decoder by the texts of these definitions, if one of them differs from that of `decoder`.
-    fn elder_of(&self, bundle: &Compiled) -> Option<(String, AvroDecoder)> {
+    fn elder_of(&self, bundle: &Compiled) -> Option<Box<AvroDecoder>> {
         let source = bundle.sources.get(&self.topic)?;
         let Format::Avro { framing, schemas } = &source.format else { return None };
         let differs = |one: &WriterSchema| {
@@ -275,7 +269,7 @@ impl SliCells {
         }
         let texts: Vec<(Option<u32>, &str)> = schemas.iter().map(|one| (one.id, one.schema.as_str())).collect();
         let schemas = AvroSchemas::new(source.event, *framing, &texts).ok()?;
-        Some((bundle.hash.clone(), AvroDecoder::new(&schemas, self.fields)))
+        Some(Box::new(AvroDecoder::new(&schemas, self.fields)))
     }
 }
 

@@ -148,18 +148,14 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
     if let Some(service) = args.service.as_ref().filter(|service| **service != sli.service) {
         return Err(bad_usage(anyhow!("{name} is about {}, not about {service}; leave --service away", sli.service)));
     }
-    let counted_by = match counted_by {
-        Ok(counted_by) => {
-            if !args.definitions.is_empty() {
-                check_counted_alike(&newest(args, &fold, &counted_by)?, name, sli)?;
-            }
-            counted_by
-        }
+    let newest = counted_by.as_ref().map_err(|error| anyhow!("{error:#}")).and_then(|known| newest(args, &fold, known));
+    match newest {
+        Ok(newest) => check_counted_alike(&newest, name, sli)?,
         Err(error) => {
             anstream::eprintln!("warning: nobody can tell whether {name} was counted by the same filter: {error:#}");
-            BTreeMap::new()
         }
-    };
+    }
+    let counted_by = counted_by.unwrap_or_default();
     let slice = match (sli.good.slice(), args.window) {
         (Some(slice), Some(window)) if window != slice.length_us => {
             let (window, slice) = (duration_text(window), duration_text(slice.length_us));

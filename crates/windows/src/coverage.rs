@@ -145,23 +145,8 @@ impl Coverage {
         self.chains.insert((output_partition, source), Head { id, to: frontier.to, complete_until, bundle, lacking });
     }
 
-    /// Every pane that ends at or before this is complete, up to late records; `None` while a partition is unheard of.
-    pub fn complete_until(&self) -> Option<EventTime> {
-        for (topic, partitions) in &self.rosters {
-            let seen: BTreeSet<i32> = self
-                .chains
-                .keys()
-                .filter(|(_, source)| source.topic == *topic)
-                .map(|(_, source)| source.partition)
-                .collect();
-            if (0..*partitions).any(|partition| !seen.contains(&partition)) {
-                return None;
-            }
-        }
-        self.chains.values().map(|head| head.complete_until).min()
-    }
-
-    /// The same for one source topic; `None` where nothing is known of it.
+    /// Every pane of a source topic that ends at or before this is complete, up to late records; `None` while a partition is
+    /// unheard of.
     pub fn complete_until_of(&self, topic: &str) -> Option<EventTime> {
         let heads = || self.chains.iter().filter(|((_, source), _)| source.topic == topic);
         let partitions = self.rosters.get(topic)?;

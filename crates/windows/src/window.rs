@@ -380,11 +380,8 @@ pub fn rfc3339_text(time: EventTime) -> String {
         return timestamp.to_string();
     }
     // Timestamps end a day before the calendar does, so that every zone can show them.
-    const DAY_US: i64 = 86_400_000_000;
-    let a_day_before = jiff::Timestamp::from_microsecond(time.0 - DAY_US * 2).ok();
-    let civil = a_day_before.map(|before| before.to_zoned(jiff::tz::TimeZone::UTC).datetime());
-    let civil = civil.and_then(|before| before.checked_add(jiff::Span::new().days(2)).ok());
-    civil.map_or_else(|| time.0.to_string(), |civil| format!("{civil}Z"))
+    let civil = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0).checked_add(jiff::SignedDuration::from_micros(time.0));
+    civil.map_or_else(|_| time.0.to_string(), |civil| format!("{civil}Z"))
 }
 
 fn rfc3339<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -120,14 +120,17 @@ impl AvroSchemas {
             let schema = Schema::parse_str(text)
                 .map_err(|error| AvroSchemaError::Unparsable { schema: name, message: error.to_string() })?;
             let key = match framing {
-                Framing::SingleObject => fingerprints(text, &schema)[0],
+                Framing::SingleObject => {
+                    let key = SchemaKey(canonical::fingerprint(text));
+                    others.push((with_logical_types(&schema), key));
+                    key
+                }
                 Framing::Confluent => SchemaKey(id.ok_or(AvroSchemaError::NoId { schema: name })?.into()),
             };
             if let Some(other) = names.insert(key, name) {
                 return Err(AvroSchemaError::SameKey { schema: other, other: name, framing_key: same(framing, key) });
             }
             plans.insert(key, Plan::new(kind, name, &schema)?);
-            others.extend((framing == Framing::SingleObject).then(|| (fingerprints(text, &schema)[1], key)));
         }
         if plans.is_empty() {
             return Err(AvroSchemaError::None);
@@ -150,12 +153,11 @@ impl AvroSchemas {
     }
 }
 
-/// That of the specification, and that of libraries which take logical types for a part of a schema's canonical form, as
-/// those for Rust and Python do.
-fn fingerprints(text: &str, schema: &Schema) -> [SchemaKey; 2] {
-    let with_logical_types = schema.fingerprint::<Rabin>().bytes;
-    let with_logical_types = with_logical_types.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    [SchemaKey(canonical::fingerprint(text)), SchemaKey(with_logical_types)]
+/// The fingerprint of libraries which take logical types for a part of a schema's canonical form, as those for Rust and
+/// Python do.
+fn with_logical_types(schema: &Schema) -> SchemaKey {
+    let bytes = schema.fingerprint::<Rabin>().bytes;
+    SchemaKey(bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
 }
 
 fn same(framing: Framing, key: SchemaKey) -> String {

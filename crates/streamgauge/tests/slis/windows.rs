@@ -306,6 +306,12 @@ fn the_same_facts_by_a_changed_objective() {
         ---
         warning: nobody can tell whether satisfied was counted by the same filter: couldn't open scores/sli.state.jsonl; --input takes a directory that `streamgauge backfill --out` wrote, --brokers reads Kafka: No such file or directory (os error 2)
     "#]]);
+    // A state topic that has forgotten them is no reason to refuse, either.
+    std::fs::write(files.path("scores/sli.state.jsonl"), "").expect("a place for temporary files");
+    let forgotten = files.run("windows --input scores --sli satisfied --definitions looser.yaml", "");
+    assert!(forgotten.starts_with("0\n") && forgotten.contains("nobody can tell"), "{forgotten}");
+    let asked = files.run("windows --input scores --sli satisfied", "");
+    assert!(asked.starts_with("1\n") && asked.contains("name the files by --definitions"), "{asked}");
 }
 
 #[test]
