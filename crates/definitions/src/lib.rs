@@ -12,8 +12,8 @@ pub use bundle::{Bundle, BundleSettings, SeriesKey};
 
 mod model;
 pub use model::{
-    Aggregate, Bounds, DataSource, Definitions, Empty, Failures, Format, Label, Measure, Rule, Service, Share, Sli,
-    Slice, WriterSchema,
+    Aggregate, Bounds, Budgeting, CalendarUnit, DataSource, Definitions, Empty, Failures, Format, Label, Measure, Rule,
+    Service, Share, Sli, Slice, Slo, TimeWindow, WriterSchema,
 };
 
 mod mistake;

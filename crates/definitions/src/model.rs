@@ -16,6 +16,8 @@ pub struct Definitions {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, DataSource>,
     pub slis: BTreeMap<String, Sli>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slos: BTreeMap<String, Slo>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,9 +170,94 @@ pub struct Share {
 }
 
 impl Share {
+    /// Such as `99.9%`.
+    pub fn percent_text(self) -> String {
+        let (numerator, denominator) = (u128::from(self.numerator) * 100, u128::from(self.denominator.max(1)));
+        // At most nine places of the share, so at most seven of the percentage, where it comes from a decimal.
+        let scaled = numerator * 10_000_000 / denominator;
+        let places = format!("{:07}", scaled % 10_000_000);
+        let places = places.trim_end_matches('0');
+        let point = if places.is_empty() { "" } else { "." };
+        format!("{}{point}{places}%", scaled / 10_000_000)
+    }
+
     pub fn quantile(self) -> Option<Quantile> {
         Quantile::new(self.numerator, self.denominator)
     }
+}
+
+/// How good an SLI is promised to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slo {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub service: String,
+    /// The SLI.
+    pub indicator: String,
+    /// Between 0 and 1, both excluded.
+    pub target: Share,
+    pub budgeting: Budgeting,
+    pub window: TimeWindow,
+}
+
+/// How bad ones spend the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Budgeting {
+    /// What the SLI judges counts alike: events, or its slices.
+    Occurrences,
+    /// Slices count alike; one is good if at least this share of its events is.
+    Timeslices { target: Share, width_us: i64 },
+    /// Slices count alike, each by its share of bad events.
+    RatioTimeslices { width_us: i64 },
+}
+
+impl Budgeting {
+    pub const fn width_us(self) -> Option<i64> {
+        match self {
+            Self::Occurrences => None,
+            Self::Timeslices { width_us, .. } | Self::RatioTimeslices { width_us } => Some(width_us),
+        }
+    }
+}
+
+/// What a budget is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeWindow {
+    /// The time up to now.
+    Rolling { length_us: i64 },
+    /// So many units from a date on, again and again, in a zone of the IANA database.
+    Calendar { unit: CalendarUnit, count: u32, start: String, time_zone: String },
+}
+
+impl std::fmt::Display for TimeWindow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rolling { length_us } => f.write_str(&crate::scalar::duration_text(*length_us)),
+            Self::Calendar { unit, count, start, time_zone } => {
+                let unit = match unit {
+                    CalendarUnit::Days => "day",
+                    CalendarUnit::Weeks => "week",
+                    CalendarUnit::Months => "month",
+                    CalendarUnit::Years => "year",
+                };
+                let plural = if *count == 1 { "" } else { "s" };
+                write!(f, "{count} {unit}{plural} from {start} in {time_zone}")
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CalendarUnit {
+    Days,
+    Weeks,
+    Months,
+    Years,
 }
 
 /// What series of an SLI are told apart by.

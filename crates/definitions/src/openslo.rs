@@ -2,6 +2,7 @@
 
 mod measure;
 mod sli;
+mod slo;
 mod source;
 
 use std::collections::BTreeSet;
@@ -10,13 +11,15 @@ use std::collections::btree_map::Entry;
 use streamgauge_events::topics;
 
 use crate::mistake::{Map, Mistake, Reader, closest, text_of};
-use crate::model::{Definitions, Service};
+use crate::model::{Definitions, Service, Slo};
 use crate::yaml::{self, Node, Place};
 use sli::sli;
+use slo::slo;
 use source::source;
 
 const API_VERSION: &str = "openslo/v1";
 const SOURCE_TYPE: &str = "streamgauge";
+const KINDS: [&str; 4] = ["Service", "DataSource", "SLI", "SLO"];
 
 /// The SLIs that every topic has without a definition.
 pub const GOLDEN_NAMES: [&str; 3] = [topics::REQUESTS, topics::SCORES, topics::RESOURCES];
@@ -39,6 +42,7 @@ impl Definitions {
             definitions: Self::default(),
             mistakes: Vec::new(),
             slis: Vec::new(),
+            slos: Vec::new(),
             broken: BTreeSet::new(),
             has_unnamed: false,
             schema_file,
@@ -63,6 +67,8 @@ struct Reading<'r> {
     mistakes: Vec<Mistake>,
     /// SLIs wait until every service and source is known.
     slis: Vec<(String, String, Node)>,
+    /// SLOs wait until every SLI is known.
+    slos: Vec<(String, String, Node)>,
     /// Services and sources that are there, but wrong: whoever refers to them makes no mistake by that.
     broken: BTreeSet<String>,
     /// A document may be any of those that are referred to, since its name or kind can't be read.
@@ -134,27 +140,32 @@ impl Reading<'_> {
                 }
             }
             _ => {
-                if self.slis.iter().any(|(_, known, _)| *known == name) {
+                let waiting = if kind == "SLO" { &mut self.slos } else { &mut self.slis };
+                if waiting.iter().any(|(_, known, _)| *known == name) {
                     twice(&mut reader, node.place);
                 } else {
-                    self.slis.push((file.to_owned(), name, node));
+                    waiting.push((file.to_owned(), name, node));
                 }
             }
         }
     }
 
     fn finish(mut self) -> Result<Definitions, Vec<Mistake>> {
+        let mut slis_with_mistakes = BTreeSet::new();
         for (file, name, node) in std::mem::take(&mut self.slis) {
-            // Its head has been read before: what is wrong there is known.
-            let mut known = Vec::new();
-            let mut again = Reader { file: &file, document: String::new(), mistakes: &mut known };
-            let Some(mut map) = Map::of(&mut again, &node, "") else { continue };
-            head(&mut again, &mut map);
-            let mut reader = Reader { file: &file, document: String::new(), mistakes: &mut self.mistakes };
-            reader.document = format!("SLI/{name}");
+            let Some((map, _)) = behind_the_head(&file, &node) else { continue };
+            let mut reader = Reader { file: &file, document: format!("SLI/{name}"), mistakes: &mut self.mistakes };
             let known = Known { definitions: &self.definitions, broken: &self.broken, has_unnamed: self.has_unnamed };
-            if let Some(sli) = sli(&mut reader, map, &known) {
-                self.definitions.slis.insert(name, sli);
+            match sli(&mut reader, map, &known) {
+                Some(sli) => drop(self.definitions.slis.insert(name, sli)),
+                None => drop(slis_with_mistakes.insert(name)),
+            }
+        }
+        for (file, name, node) in std::mem::take(&mut self.slos) {
+            let Some((map, display_name)) = behind_the_head(&file, &node) else { continue };
+            let mut reader = Reader { file: &file, document: format!("SLO/{name}"), mistakes: &mut self.mistakes };
+            if let Some(slo) = slo(&mut reader, map, &self.definitions, &slis_with_mistakes) {
+                self.definitions.slos.insert(name, Slo { display_name, ..slo });
             }
         }
         if self.mistakes.is_empty() {
@@ -166,6 +177,15 @@ impl Reading<'_> {
         self.mistakes.sort();
         Err(self.mistakes)
     }
+}
+
+/// What stands behind the head of a document, and its `displayName`. The head was read before: what is wrong there is known.
+fn behind_the_head<'n>(file: &str, node: &'n Node) -> Option<(Map<'n>, Option<String>)> {
+    let mut known = Vec::new();
+    let mut reader = Reader { file, document: String::new(), mistakes: &mut known };
+    let mut map = Map::of(&mut reader, node, "")?;
+    let head = head(&mut reader, &mut map)?;
+    Some((map, head.display_name))
 }
 
 /// Definitions are one record in the log, and every event looks them up.
@@ -210,9 +230,9 @@ fn head(reader: &mut Reader<'_>, map: &mut Map<'_>) -> Option<Head> {
     if let Some(node) = version.filter(|node| node.text() != Some(API_VERSION)) {
         reader.wrong(node, "apiVersion", &format!("`{API_VERSION}`"), "Other versions of OpenSLO are not supported.");
     }
-    let kinds = "`Service`, `DataSource` or `SLI`";
+    let kinds = "`Service`, `DataSource`, `SLI` or `SLO`";
     let kind_node = map.need(reader, "kind", kinds);
-    let kind = kind_node.and_then(Node::text).filter(|kind| ["Service", "DataSource", "SLI"].contains(kind));
+    let kind = kind_node.and_then(Node::text).filter(|kind| KINDS.contains(kind));
     if let (Some(node), None) = (kind_node, kind) {
         reader.wrong(node, "kind", kinds, "Remove the document, or keep it where streamgauge does not read it.");
     }

@@ -81,13 +81,17 @@ fn report(mistakes: &[Mistake], files: usize) -> Vec<String> {
 }
 
 fn summary(definitions: &Definitions) -> Vec<String> {
-    let Definitions { services, sources, slis } = definitions;
+    let Definitions { services, sources, slis, slos } = definitions;
     let mut lines = Vec::new();
     for (name, sli) in slis {
         lines.push(format!("  {name}  {} of {} in {}", sli.good.name(), sli.service, sli.topic));
     }
+    for (name, slo) in slos {
+        lines.push(format!("  {name}  {} of {} over {}", slo.target.percent_text(), slo.indicator, slo.window));
+    }
     let (services, slis) = (counted(services.len(), "service"), counted(slis.len(), "SLI"));
-    lines.push(format!("valid: {services}, {}, {slis}", counted(sources.len(), "data source")));
+    let (sources, slos) = (counted(sources.len(), "data source"), counted(slos.len(), "SLO"));
+    lines.push(format!("valid: {services}, {sources}, {slis}, {slos}"));
     lines
 }
 
@@ -99,6 +103,7 @@ fn json_lines(found: &Result<Definitions, Vec<Mistake>>) -> Vec<String> {
             "services": definitions.services.len(),
             "data_sources": definitions.sources.len(),
             "slis": definitions.slis.len(),
+            "slos": definitions.slos.len(),
         }))],
         Err(mistakes) => {
             let mut lines: Vec<String> =

@@ -75,6 +75,7 @@ fn bundle(series_max: u32) -> Bundle {
         services: BTreeMap::from([("a".to_owned(), Service::default())]),
         sources: BTreeMap::new(),
         slis: slis.drain(..).map(|(name, sli)| (name.to_owned(), sli)).collect(),
+        ..Definitions::default()
     };
     Bundle { settings: BundleSettings { series_max, ..BundleSettings::default() }, definitions }
 }

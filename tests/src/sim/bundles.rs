@@ -40,7 +40,10 @@ pub fn bundle_of(schedule: &Schedule, bundle: usize) -> Bundle {
     let slis = slis.into_iter().map(|(name, sli)| (name.to_owned(), sli)).collect();
     let schemas: &[usize] = [&[][..], &[0], &[], &[0, 1], &[1, 2]][bundle];
     let sources = (!schemas.is_empty()).then(|| (MACHINES.to_owned(), machines(schedule.framing, schemas)));
-    Bundle { settings, definitions: Definitions { services, sources: sources.into_iter().collect(), slis } }
+    Bundle {
+        settings,
+        definitions: Definitions { services, sources: sources.into_iter().collect(), slis, ..Definitions::default() },
+    }
 }
 
 fn machines(framing: Framing, schemas: &[usize]) -> DataSource {

@@ -17,18 +17,18 @@ fn what_is_valid_is_summed_up() {
     files.check(
         "validate slis",
         expect![[r#"
-        0
-          busy  traffic of checkout in requests
-          fast  latency threshold of checkout in requests
-        valid: 1 service, 0 data sources, 2 SLIs
-    "#]],
+            0
+              busy  traffic of checkout in requests
+              fast  latency threshold of checkout in requests
+            valid: 1 service, 0 data sources, 2 SLIs, 0 SLOs
+        "#]],
     );
     files.check(
         "validate slis/checkout.yaml --json",
         expect![[r#"
-        0
-        {"data_sources":0,"services":1,"slis":2,"valid":true}
-    "#]],
+            0
+            {"data_sources":0,"services":1,"slis":2,"slos":0,"valid":true}
+        "#]],
     );
     files.check(
         "validate slis --quiet",
@@ -133,9 +133,9 @@ fn schemas_lie_beside_the_file_that_names_them() {
     files.check(
         "validate slis",
         expect![[r#"
-        0
-        valid: 0 services, 1 data source, 0 SLIs
-    "#]],
+            0
+            valid: 0 services, 1 data source, 0 SLIs, 0 SLOs
+        "#]],
     );
     files.check(
         "validate other",

@@ -1,0 +1,360 @@
+//! One objective, evaluated at grid points: counts → sums → budget, burn rates, alerts.
+//!
+//! At each grid point the caller goes on to it ([`Evaluator::advance`]), adds what it holds beyond the last one
+//! ([`Evaluator::add`]), and asks what follows ([`Evaluator::evaluate`]). What comes late for a window that still lasts
+//! changes the sums from then on, and nothing that was said before.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use streamgauge_events::EventTime;
+
+use crate::alert::{Alert, Condition, Rule, Transition, Verdict};
+use crate::budget::Budget;
+use crate::calendar::Period;
+use crate::forecast::{self, Forecast};
+use crate::significance::is_significant;
+use crate::sums::{Sums, Tally, WindowId};
+use crate::target::{Fraction, Target};
+
+/// How bad ones become spent budget, as in OpenSLO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Each event counts alike.
+    Occurrences,
+    /// Each slice counts alike; it is good if at least `target` of its events are.
+    Timeslices { target: Fraction, width_us: i64 },
+    /// Each slice counts alike, by its share of bad events.
+    RatioTimeslices { width_us: i64 },
+}
+
+/// Shares of slices are counted in millionths of millionths.
+const RATIO_UNIT: i128 = 1_000_000_000_000;
+
+impl Method {
+    pub const fn width_us(self) -> Option<i64> {
+        match self {
+            Self::Occurrences => None,
+            Self::Timeslices { width_us, .. } | Self::RatioTimeslices { width_us } => Some(width_us),
+        }
+    }
+
+    /// What a slice spends, and of how much. A slice without events is none.
+    fn worth(self, slice: Tally) -> Tally {
+        if slice.total == 0 {
+            return Tally::default();
+        }
+        match self {
+            Self::Occurrences => slice,
+            Self::Timeslices { target, .. } => {
+                // g D_s >= T_s n.
+                let (good, of) = (i128::from(target.numerator), i128::from(target.denominator));
+                Tally::new((slice.good() * of < good * slice.total).into(), 1)
+            }
+            // Rounded half up: (2 10^12 bad + n) div (2 n).
+            Self::RatioTimeslices { .. } => {
+                Tally::new((2 * RATIO_UNIT * slice.bad + slice.total) / (2 * slice.total), RATIO_UNIT)
+            }
+        }
+    }
+}
+
+/// A promise, and the alarms about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objective {
+    pub target: Target,
+    pub method: Method,
+    pub period: Period,
+    pub rules: Vec<Rule>,
+}
+
+/// The state of one objective.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    objective: Objective,
+    sums: Sums,
+    events: Sums,
+    slices: Slices,
+    period: WindowId,
+    /// The calendar's span that holds the grid point.
+    span: Option<(EventTime, EventTime)>,
+    alarms: Vec<Alarm>,
+    now: EventTime,
+    /// Where the whole period is asked for, and not what came of it so far: the first pane there was, once there is one.
+    projects_from: Option<Option<EventTime>>,
+}
+
+#[derive(Clone, Debug)]
+struct Alarm {
+    windows: Windows,
+    alert: Alert,
+}
+
+/// The windows that a condition looks at.
+#[derive(Clone, Copy, Debug)]
+enum Windows {
+    None,
+    Two { long: WindowId, short: WindowId },
+}
+
+/// Forecasts go by the last six hours.
+const RECENT_US: i64 = 6 * 3_600_000_000;
+
+impl Evaluator {
+    pub fn new(objective: Objective, pane_us: i64) -> Self {
+        let mut sums = Sums::new(pane_us);
+        let mut events = Sums::new(pane_us);
+        let period = match objective.period {
+            Period::Rolling { length_us } => sums.sliding(length_us),
+            Period::Calendar(_) => sums.since(),
+        };
+        sums.sliding(RECENT_US);
+        let alarms = objective
+            .rules
+            .iter()
+            .map(|rule| {
+                let windows = match rule.condition {
+                    Condition::Burn(tier) => {
+                        Windows::Two { long: sums.sliding(tier.long_us), short: sums.sliding(tier.short_us) }
+                    }
+                    Condition::Absence { silent_us, within_us } => {
+                        Windows::Two { long: events.sliding(within_us), short: events.sliding(silent_us) }
+                    }
+                    Condition::Remaining { .. } => Windows::None,
+                };
+                Alarm { windows, alert: Alert::default() }
+            })
+            .collect();
+        let slices = Slices { method: objective.method, slices: BTreeMap::new(), closed: EventTime::BEFORE_ALL };
+        let now = EventTime::BEFORE_ALL;
+        Self { objective, sums, events, slices, period, span: None, alarms, now, projects_from: None }
+    }
+
+    /// From now on the budget is that of the whole period: where the counts reach back for a part of it only, or it is not
+    /// over, the rest is taken to be as busy. Else the first error after a deployment would have spent all there is.
+    pub fn projected(mut self) -> Self {
+        self.projects_from = Some(None);
+        self
+    }
+
+    pub const fn objective(&self) -> &Objective {
+        &self.objective
+    }
+
+    /// Goes on to a later grid point.
+    pub fn advance(&mut self, now: EventTime) {
+        self.now = now;
+        self.sums.advance(now);
+        self.events.advance(now);
+        if let Period::Calendar(calendar) = &self.objective.period
+            && self.span.is_none_or(|(_, to)| to < now)
+        {
+            // What ends at the boundary belongs to the span before it.
+            let span = calendar.span(now.minus_us(1));
+            self.sums.begin(self.period, span.0);
+            self.span = Some(span);
+        }
+    }
+
+    /// Adds to a pane that ends at the grid point or before.
+    pub fn add(&mut self, pane: EventTime, change: Tally) {
+        if let Some(first) = &mut self.projects_from {
+            *first = Some(first.map_or(pane, |first| first.min(pane)));
+        }
+        self.events.add(pane, change);
+        match self.objective.method.width_us() {
+            None => self.sums.add(pane, change),
+            Some(width_us) => self.slices.add(pane.floor(width_us), change, width_us, &mut self.sums),
+        }
+    }
+
+    /// Moves every alarm; what has changed, by the number of the rule.
+    pub fn evaluate(&mut self) -> Vec<(usize, Transition)> {
+        if let Some(width_us) = self.objective.method.width_us() {
+            self.slices.close(self.now, width_us, &mut self.sums);
+            let mut oldest = self.sums.from(self.period);
+            for (index, alarm) in self.alarms.iter().enumerate() {
+                if let (Condition::Burn(_), Windows::Two { long, short }) =
+                    (&self.objective.rules[index].condition, alarm.windows)
+                {
+                    oldest = oldest.min(self.sums.from(long)).min(self.sums.from(short));
+                }
+            }
+            self.slices.forget_before(oldest);
+        }
+        let mut transitions = Vec::new();
+        for index in 0..self.alarms.len() {
+            let (rule, windows) = (&self.objective.rules[index], self.alarms[index].windows);
+            let (verdict, points) = (self.verdict(&rule.condition, windows), rule.pending_points);
+            let transition = self.alarms[index].alert.step(self.now, verdict, points);
+            transitions.extend(transition.map(|transition| (index, transition)));
+        }
+        transitions
+    }
+
+    fn verdict(&self, condition: &Condition, windows: Windows) -> Verdict {
+        let of = |holds: Option<bool>| match holds {
+            None => Verdict::SaysNothing,
+            Some(true) => Verdict::Holds,
+            Some(false) => Verdict::Clear,
+        };
+        let target = self.objective.target;
+        match (condition, windows) {
+            (Condition::Burn(tier), Windows::Two { long, short }) => {
+                let (long, short) = (self.sums.sum(long), self.sums.sum(short));
+                of(target.burns_above(short, tier.factor).map(|burns| {
+                    burns
+                        && target.burns_above(long, tier.factor) == Some(true)
+                        && is_significant(long, target, tier.factor)
+                }))
+            }
+            (Condition::Absence { .. }, Windows::Two { long, short }) => {
+                let (long, short) = (self.events.sum(long), self.events.sum(short));
+                match (long.total, short.total) {
+                    (_, 1..) => Verdict::Clear,
+                    (1.., _) => Verdict::Holds,
+                    // A service that has been silent for longer than that is gone, or not yet here: the alarm stays as it is.
+                    _ => Verdict::SaysNothing,
+                }
+            }
+            (Condition::Remaining { share, clears_at }, _) => {
+                let budget = self.budget();
+                let holds = match share.numerator {
+                    0 => budget.is_exhausted(target),
+                    _ => budget.remains_less_than(target, *share),
+                };
+                match (holds, budget.remains_at_least(target, *clears_at)) {
+                    (Some(true), _) => Verdict::Holds,
+                    (_, Some(true)) => Verdict::Clear,
+                    _ => Verdict::SaysNothing,
+                }
+            }
+            (Condition::Burn(_) | Condition::Absence { .. }, Windows::None) => Verdict::SaysNothing,
+        }
+    }
+
+    /// The budget of the period at the grid point. By slices it is that of all slices of the period; else that of what came,
+    /// or, [`Self::projected`], of what will have come.
+    pub fn budget(&self) -> Budget {
+        let tally = self.sums.sum(self.period);
+        let period_us = match (&self.objective.period, self.span) {
+            (Period::Rolling { length_us }, _) => *length_us,
+            (_, Some((from, to))) => to.0 - from.0,
+            (_, None) => 0,
+        };
+        let total = match (self.objective.method, self.projects_from.flatten()) {
+            (Method::Timeslices { width_us, .. }, _) => (period_us / width_us).into(),
+            (_, Some(first)) => {
+                let counted_us = self.now.0 - first.max(self.period_from()).0;
+                let missing = counted_us > 0 && counted_us < period_us;
+                if missing { tally.total * i128::from(period_us) / i128::from(counted_us) } else { tally.total }
+            }
+            (_, None) => tally.total,
+        };
+        Budget { tally: Tally::new(tally.bad, total) }
+    }
+
+    /// What was bad, of how many, in the period so far.
+    pub fn counted(&self) -> Tally {
+        self.sums.sum(self.period)
+    }
+
+    /// From when on the budget counts.
+    pub fn period_from(&self) -> EventTime {
+        self.sums.from(self.period)
+    }
+
+    pub fn alert(&self, rule: usize) -> Alert {
+        self.alarms[rule].alert
+    }
+
+    /// Long and short window of a rule, where it has them.
+    pub fn windows(&self, rule: usize) -> Option<(Tally, Tally)> {
+        match self.alarms[rule].windows {
+            Windows::None => None,
+            Windows::Two { long, short } => {
+                let sums = match self.objective.rules[rule].condition {
+                    Condition::Absence { .. } => &self.events,
+                    _ => &self.sums,
+                };
+                Some((sums.sum(long), sums.sum(short)))
+            }
+        }
+    }
+
+    pub fn forecast(&self) -> Forecast {
+        let target = self.objective.target;
+        let (bucket_us, buckets) = self.sums.buckets(self.period);
+        let recent = (RECENT_US / bucket_us).max(1) as usize;
+        match (&self.objective.period, self.span) {
+            (Period::Calendar(_), Some((_, to))) => {
+                let last = &buckets[buckets.len().saturating_sub(recent)..];
+                let mut sum = Tally::default();
+                last.iter().for_each(|bucket| sum += *bucket);
+                forecast::calendar(target, self.counted(), sum, last.len() as i64 * bucket_us, to.0 - self.now.0)
+            }
+            _ => forecast::rolling(target, &buckets, bucket_us, recent),
+        }
+    }
+
+    pub fn standing(&self) -> Standing {
+        let target = self.objective.target;
+        let budget = self.budget();
+        Standing {
+            at: self.now,
+            period_from: self.period_from(),
+            counted: self.counted(),
+            remaining: budget.remaining(target),
+            forecast: self.forecast(),
+        }
+    }
+}
+
+/// Where an objective stands at a grid point.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    pub at: EventTime,
+    pub period_from: EventTime,
+    pub counted: Tally,
+    /// Share of the budget; negative where it is overdrawn.
+    pub remaining: Option<f64>,
+    pub forecast: Forecast,
+}
+
+/// Events by slice, for methods that judge slices. A slice counts when it has ended; what comes later changes what it counts.
+#[derive(Clone, Debug)]
+struct Slices {
+    method: Method,
+    slices: BTreeMap<EventTime, Tally>,
+    /// Slices that end at or before this have been counted.
+    closed: EventTime,
+}
+
+impl Slices {
+    fn add(&mut self, slice: EventTime, change: Tally, width_us: i64, sums: &mut Sums) {
+        let tally = self.slices.entry(slice).or_default();
+        let before = self.method.worth(*tally);
+        *tally += change;
+        if slice.plus_us(width_us) <= self.closed {
+            sums.add(slice, self.method.worth(*tally) - before);
+        }
+    }
+
+    fn close(&mut self, now: EventTime, width_us: i64, sums: &mut Sums) {
+        // Slices that end after `closed`, and no later than now.
+        let from = self.closed.minus_us(width_us).plus_us(1);
+        let to = now.minus_us(width_us);
+        if from <= to {
+            for (slice, tally) in self.slices.range(from..=to) {
+                sums.add(*slice, self.method.worth(*tally));
+            }
+        }
+        self.closed = self.closed.max(now);
+    }
+
+    fn forget_before(&mut self, oldest: EventTime) {
+        while self.slices.first_key_value().is_some_and(|(slice, _)| *slice < oldest) {
+            self.slices.pop_first();
+        }
+    }
+}
