@@ -4,7 +4,7 @@
 //! ([`Evaluator::add`]), and asks what follows ([`Evaluator::evaluate`]). What comes late for a window that still lasts
 //! changes the sums from then on, and nothing that was said before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use streamgauge_events::EventTime;
@@ -13,6 +13,7 @@ use crate::alert::{Alert, Condition, Rule, Transition, Verdict};
 use crate::budget::Budget;
 use crate::calendar::Period;
 use crate::forecast::{self, Forecast};
+use crate::saved::{CHUNK, Part, SavedHead, TallyText};
 use crate::significance::is_significant;
 use crate::sums::{Sums, Tally, WindowId};
 use crate::target::{Fraction, Target};
@@ -125,7 +126,12 @@ impl Evaluator {
                 Alarm { windows, alert: Alert::default() }
             })
             .collect();
-        let slices = Slices { method: objective.method, slices: BTreeMap::new(), closed: EventTime::BEFORE_ALL };
+        let slices = Slices {
+            method: objective.method,
+            slices: BTreeMap::new(),
+            closed: EventTime::BEFORE_ALL,
+            changed: BTreeSet::new(),
+        };
         let now = EventTime::BEFORE_ALL;
         Self { objective, sums, events, slices, period, span: None, alarms, now, projects_from: None }
     }
@@ -180,7 +186,7 @@ impl Evaluator {
                     oldest = oldest.min(self.sums.from(long)).min(self.sums.from(short));
                 }
             }
-            self.slices.forget_before(oldest);
+            self.slices.forget_before(oldest, width_us);
         }
         let mut transitions = Vec::new();
         for index in 0..self.alarms.len() {
@@ -297,6 +303,81 @@ impl Evaluator {
         }
     }
 
+    /// What is kept of it, but for its chunks.
+    pub fn save_head(&self) -> SavedHead {
+        let texts = |sums: &Sums| sums.windows().into_iter().map(|(from, sum)| (from, TallyText(sum))).collect();
+        let rules = self.objective.rules.iter().zip(&self.alarms);
+        SavedHead {
+            now: self.now,
+            sums: texts(&self.sums),
+            events: texts(&self.events),
+            closed: self.slices.closed,
+            span: self.span,
+            first: self.projects_from.flatten(),
+            alarms: rules.map(|(rule, alarm)| (rule.name.clone(), alarm.alert)).collect(),
+        }
+    }
+
+    /// Calls `changed` with every chunk that has changed since the last call: what it is of, its number, its counts. Where
+    /// there are none, nothing is left of it.
+    pub fn take_changed(&mut self, changed: &mut dyn FnMut(Part, i64, &[Tally])) {
+        self.sums.take_changed(&mut |width_us, chunk, tallies| changed(Part::Sums(width_us), chunk, tallies));
+        self.events.take_changed(&mut |width_us, chunk, tallies| changed(Part::Events(width_us), chunk, tallies));
+        let Some(width_us) = self.objective.method.width_us() else { return };
+        for chunk in std::mem::take(&mut self.slices.changed) {
+            let starts = (chunk * CHUNK..(chunk + 1) * CHUNK).map(|slice| EventTime(slice * width_us));
+            let tallies: Vec<Tally> =
+                starts.map(|slice| self.slices.slices.get(&slice).copied().unwrap_or_default()).collect();
+            let is_gone = tallies.iter().all(|tally| *tally == Tally::default());
+            changed(Part::Slices, chunk, if is_gone { &[] } else { &tallies });
+        }
+    }
+
+    /// Goes on from what was kept. `false`: that was of an objective with other windows.
+    pub fn restore_head(&mut self, head: &SavedHead) -> bool {
+        let windows = |texts: &[(EventTime, TallyText)]| -> Vec<(EventTime, Tally)> {
+            texts.iter().map(|(from, text)| (*from, text.0)).collect()
+        };
+        let (sums, events) = (windows(&head.sums), windows(&head.events));
+        let fits = self.sums.restore_windows(head.now, &sums) && self.events.restore_windows(head.now, &events);
+        self.now = head.now;
+        self.slices.closed = head.closed;
+        self.span = head.span;
+        if self.projects_from.is_some() {
+            self.projects_from = Some(head.first);
+        }
+        self.adopt(&head.alarms);
+        fits
+    }
+
+    /// Takes alarms over by the names of their rules.
+    pub fn adopt(&mut self, alarms: &BTreeMap<String, Alert>) {
+        for (rule, alarm) in self.objective.rules.iter().zip(&mut self.alarms) {
+            alarm.alert = alarms.get(&rule.name).copied().unwrap_or_default();
+        }
+    }
+
+    /// Puts back a chunk that [`Self::take_changed`] gave. `false`: nothing here has such chunks.
+    pub fn restore_chunk(&mut self, part: Part, chunk: i64, tallies: &[Tally]) -> bool {
+        match (part, self.objective.method.width_us()) {
+            (Part::Sums(width_us), _) => self.sums.restore_chunk(width_us, chunk, tallies),
+            (Part::Events(width_us), _) => self.events.restore_chunk(width_us, chunk, tallies),
+            (Part::Slices, Some(width_us)) => {
+                let starts = (chunk * CHUNK..).map(|slice| EventTime(slice * width_us));
+                let held = starts.zip(tallies).filter(|(_, tally)| **tally != Tally::default());
+                self.slices.slices.extend(held.map(|(slice, tally)| (slice, *tally)));
+                true
+            }
+            (Part::Slices, None) => false,
+        }
+    }
+
+    /// The earliest time that any window reaches back to.
+    pub fn oldest(&self) -> EventTime {
+        let windows = self.sums.windows().into_iter().chain(self.events.windows());
+        windows.map(|(from, _)| from).min().unwrap_or(EventTime::BEFORE_ALL)
+    }
+
     pub fn standing(&self) -> Standing {
         let target = self.objective.target;
         let budget = self.budget();
@@ -328,10 +409,13 @@ struct Slices {
     slices: BTreeMap<EventTime, Tally>,
     /// Slices that end at or before this have been counted.
     closed: EventTime,
+    /// Chunks that differ from what was kept of them.
+    changed: BTreeSet<i64>,
 }
 
 impl Slices {
     fn add(&mut self, slice: EventTime, change: Tally, width_us: i64, sums: &mut Sums) {
+        self.changed.insert(chunk_of(slice, width_us));
         let tally = self.slices.entry(slice).or_default();
         let before = self.method.worth(*tally);
         *tally += change;
@@ -352,9 +436,16 @@ impl Slices {
         self.closed = self.closed.max(now);
     }
 
-    fn forget_before(&mut self, oldest: EventTime) {
-        while self.slices.first_key_value().is_some_and(|(slice, _)| *slice < oldest) {
+    fn forget_before(&mut self, oldest: EventTime, width_us: i64) {
+        while let Some((slice, _)) = self.slices.first_key_value()
+            && *slice < oldest
+        {
+            self.changed.insert(chunk_of(*slice, width_us));
             self.slices.pop_first();
         }
     }
+}
+
+const fn chunk_of(slice: EventTime, width_us: i64) -> i64 {
+    slice.0.div_euclid(width_us).div_euclid(CHUNK)
 }

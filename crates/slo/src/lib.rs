@@ -10,6 +10,7 @@ pub mod burn;
 pub mod calendar;
 pub mod evaluate;
 pub mod forecast;
+pub mod saved;
 pub mod significance;
 pub mod sums;
 pub mod target;

@@ -3,10 +3,12 @@
 //! Each window keeps one sum, so that a grid point costs what enters and what leaves, not the length of the window. Long
 //! windows leave by coarse buckets: their end is exact, their beginning up to one bucket early.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
 use streamgauge_events::EventTime;
+
+use crate::saved::CHUNK;
 
 /// So many bad ones of so many. Events, slices, or shares of slices in millionths of millionths, by the way of budgeting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -168,6 +170,46 @@ impl Sums {
         self.windows[window.0].from
     }
 
+    /// Where each window begins, and its sum: with the chunks all that there is.
+    pub fn windows(&self) -> Vec<(EventTime, Tally)> {
+        self.windows.iter().map(|window| (window.from, window.sum)).collect()
+    }
+
+    /// Puts back what [`Self::windows`] gave; `false` where the windows are others.
+    pub fn restore_windows(&mut self, now: EventTime, windows: &[(EventTime, Tally)]) -> bool {
+        if windows.len() != self.windows.len() {
+            return false;
+        }
+        self.now = now;
+        for (window, (from, sum)) in self.windows.iter_mut().zip(windows) {
+            (window.from, window.sum) = (*from, *sum);
+        }
+        true
+    }
+
+    /// Puts back a chunk of buckets; `false` where no window has such buckets.
+    pub fn restore_chunk(&mut self, bucket_us: i64, chunk: i64, buckets: &[Tally]) -> bool {
+        let Some(ring) = self.rings.get_mut(&bucket_us) else { return false };
+        for (index, bucket) in (chunk * CHUNK..).zip(buckets) {
+            ring.add(index, *bucket);
+        }
+        ring.changed.clear();
+        true
+    }
+
+    /// Calls `changed` with the width, number and buckets of every chunk that has changed since the last call; where there
+    /// are no buckets, nothing is left of it.
+    pub fn take_changed(&mut self, changed: &mut dyn FnMut(i64, i64, &[Tally])) {
+        for (bucket_us, ring) in &mut self.rings {
+            for chunk in std::mem::take(&mut ring.changed) {
+                let first = chunk * CHUNK;
+                let buckets: Vec<Tally> = (first..first + CHUNK).map(|index| ring.get(index)).collect();
+                let is_gone = buckets.iter().all(|bucket| *bucket == Tally::default());
+                changed(*bucket_us, chunk, if is_gone { &[] } else { &buckets });
+            }
+        }
+    }
+
     /// The buckets of a window, oldest first, up to the one that holds the end of what was counted; and their width.
     pub fn buckets(&self, window: WindowId) -> (i64, Vec<Tally>) {
         let Window { bucket_us, from, .. } = self.windows[window.0];
@@ -186,6 +228,8 @@ struct Ring {
     /// Number of the first bucket since 1970.
     first: i64,
     buckets: VecDeque<Tally>,
+    /// Chunks that differ from what was kept of them.
+    changed: BTreeSet<i64>,
 }
 
 impl Ring {
@@ -210,6 +254,7 @@ impl Ring {
             self.buckets.push_back(Tally::default());
         }
         self.buckets[(index - self.first) as usize] += change;
+        self.changed.insert(index.div_euclid(CHUNK));
     }
 
     fn sum(&self, from: EventTime, to: EventTime, bucket_us: i64) -> Tally {
@@ -225,6 +270,9 @@ impl Ring {
     fn forget_before(&mut self, index: i64) {
         while self.first < index && self.buckets.pop_front().is_some() {
             self.first += 1;
+            if self.first % CHUNK == 0 || self.buckets.is_empty() {
+                self.changed.insert((self.first - 1).div_euclid(CHUNK));
+            }
         }
     }
 }

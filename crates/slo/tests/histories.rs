@@ -1,5 +1,6 @@
 //! A thousand random histories, as `tests/oracle/histories.py` sees them: fractions and lists, in another language.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 
 use flate2::read::GzDecoder;
@@ -9,6 +10,7 @@ use streamgauge_events::EventTime;
 use streamgauge_slo::alert::{Condition, Rule, Severity};
 use streamgauge_slo::calendar::{Calendar, Period, Unit};
 use streamgauge_slo::evaluate::{Evaluator, Method, Objective};
+use streamgauge_slo::saved::{self, Part, SavedHead};
 use streamgauge_slo::{Forecast, Fraction, Tally, Target, Tier};
 
 const HISTORIES: &[u8] = include_bytes!("oracle/histories.jsonl.gz");
@@ -19,12 +21,7 @@ const TOLD: usize = 20;
 
 #[test]
 fn histories_are_those_of_the_oracle() {
-    let mut seen = Seen::default();
-    for line in BufReader::new(GzDecoder::new(HISTORIES)).lines() {
-        let history: Value =
-            serde_json::from_str(&line.expect("what the script packed")).expect("what the script wrote");
-        replay(&history, &mut seen);
-    }
+    let seen = replay_all(&mut |_, evaluator| evaluator);
     let shown: Vec<&str> = seen.differences.iter().take(TOLD).map(String::as_str).collect();
     assert!(shown.is_empty(), "{} differences, the first of them:\n{}", seen.differences.len(), shown.join("\n"));
     // A file that was cut or histories in which nothing happens would agree with everything.
@@ -33,6 +30,64 @@ fn histories_are_those_of_the_oracle() {
     least("transitions", seen.transitions, 5_000);
     least("checks", seen.checks, 15_000);
     least("forecasts with a time", seen.times, 2_000);
+}
+
+/// At every third grid point what was kept is all that is left.
+#[test]
+fn restarts_change_nothing() {
+    let mut kept = Kept::default();
+    let seen = replay_all(&mut |number, mut evaluator| {
+        if number == 0 {
+            kept = Kept::default();
+        }
+        kept.keep(&mut evaluator);
+        if number % 3 == 0 { kept.restored(&evaluator) } else { evaluator }
+    });
+    let shown: Vec<&str> = seen.differences.iter().take(TOLD).map(String::as_str).collect();
+    assert!(shown.is_empty(), "{} differences, the first of them:\n{}", seen.differences.len(), shown.join("\n"));
+}
+
+/// Texts, as a changelog holds them.
+#[derive(Default)]
+struct Kept {
+    head: String,
+    chunks: BTreeMap<(String, i64), String>,
+}
+
+impl Kept {
+    fn keep(&mut self, evaluator: &mut Evaluator) {
+        self.head = serde_json::to_string(&evaluator.save_head()).expect("integers and texts");
+        evaluator.take_changed(&mut |part, chunk, tallies| {
+            let key = (part.to_string(), chunk);
+            if tallies.is_empty() {
+                self.chunks.remove(&key);
+            } else {
+                self.chunks.insert(key, saved::encode(tallies));
+            }
+        });
+    }
+
+    fn restored(&self, evaluator: &Evaluator) -> Evaluator {
+        let mut restored = Evaluator::new(evaluator.objective().clone(), PANE_US);
+        let head: SavedHead = serde_json::from_str(&self.head).expect("what was kept");
+        assert!(restored.restore_head(&head));
+        for ((part, chunk), text) in &self.chunks {
+            let part: Part = part.parse().expect("what was kept");
+            assert!(restored.restore_chunk(part, *chunk, &saved::decode(text).expect("what was kept")));
+        }
+        restored
+    }
+}
+
+/// `after`: what becomes of an evaluator at the end of each grid point.
+fn replay_all(after: &mut dyn FnMut(usize, Evaluator) -> Evaluator) -> Seen {
+    let mut seen = Seen::default();
+    for line in BufReader::new(GzDecoder::new(HISTORIES)).lines() {
+        let history: Value =
+            serde_json::from_str(&line.expect("what the script packed")).expect("what the script wrote");
+        replay(&history, &mut seen, after);
+    }
+    seen
 }
 
 #[derive(Default)]
@@ -45,7 +100,7 @@ struct Seen {
 }
 
 /// Stops at the first grid point that differs, since what follows from it says nothing new.
-fn replay(history: &Value, seen: &mut Seen) {
+fn replay(history: &Value, seen: &mut Seen, after: &mut dyn FnMut(usize, Evaluator) -> Evaluator) {
     let objective = objective(history);
     let names: Vec<String> = objective.rules.iter().map(|rule| rule.name.clone()).collect();
     let mut evaluator = Evaluator::new(objective, PANE_US);
@@ -83,6 +138,7 @@ fn replay(history: &Value, seen: &mut Seen) {
             seen.differences.extend(differences.into_iter().map(|difference| format!("{place}: {difference}")));
             return;
         }
+        evaluator = after(number, evaluator);
     }
     assert!(transitions.next().is_none() && checks.next().is_none(), "each belongs to a point");
 }
