@@ -5,7 +5,7 @@ use streamgauge_decode::{AvroEncoder, AvroSchemas, Framing, schemas};
 use streamgauge_definitions::Bundle;
 use streamgauge_events::{Event, EventTime, Field, FieldSet, Kind, NumberField, TextField, topics};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage::{Counting as _, Ledger, Outbox, Record, Source, TimeSettings};
 use streamgauge_stage_sli::{SliCells, SliStage};
 use streamgauge_synthetic::{Generated, Generator, Scenario, Until};
 

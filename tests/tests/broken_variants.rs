@@ -10,8 +10,8 @@ use streamgauge_events::facts::{Last, OTHER};
 use streamgauge_events::{Event, EventTime, Fact, FieldSet, Kind, NumberField, Offset, Reason, Rejection, TextField};
 use streamgauge_memory_log::{Broker, GroupOffset, MemoryLog};
 use streamgauge_stage::{
-    Activation, BatchHead, Cells, CommitMetadata, Committed, Delivery, Log, LogError, Outbox, Output, Polled, Position,
-    Source, Stage, Standing, TimeSettings, Unusable,
+    Activation, BatchHead, Cells, CommitMetadata, Committed, Counting, Delivery, Log, LogError, Outbox, Output, Polled,
+    Position, Source, Standing, TimeSettings, Unusable,
 };
 use streamgauge_stage_sli::{SliCells, SliStage};
 use streamgauge_tests::sim::writers::{SCHEMAS, schema_id};
@@ -243,6 +243,15 @@ impl Log for BrokenLog {
         self.inner.read_back(topic, partition, deliver)
     }
 
+    fn read_again(
+        &mut self,
+        source: Source,
+        until: Offset,
+        deliver: &mut dyn FnMut(Offset, Option<&[u8]>),
+    ) -> Result<(), LogError> {
+        self.inner.read_again(source, until, deliver)
+    }
+
     fn begin(&mut self) -> Result<(), LogError> {
         self.queued.clear();
         self.inner.begin()
@@ -311,7 +320,7 @@ struct BrokenStage {
     mistake: Mistake,
 }
 
-impl Stage for BrokenStage {
+impl Counting for BrokenStage {
     type Cells = BrokenCells;
 
     fn inputs(&self) -> &[String] {

@@ -258,6 +258,15 @@ mod refusing {
             self.0.read_back(topic, partition, deliver)
         }
 
+        fn read_again(
+            &mut self,
+            source: Source,
+            until: Offset,
+            deliver: &mut dyn FnMut(Offset, Option<&[u8]>),
+        ) -> Result<(), LogError> {
+            self.0.read_again(source, until, deliver)
+        }
+
         fn begin(&mut self) -> Result<(), LogError> {
             self.0.begin()
         }

@@ -18,7 +18,7 @@ use streamgauge_events::{DeadLetter, Event, EventTime, Kind, NumberField, TextFi
 use streamgauge_kafka::TopicAdmin;
 use streamgauge_memory_log::SplitMix64;
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{CommitMetadata, Ledger, Outbox, Output, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage::{CommitMetadata, Counting as _, Ledger, Outbox, Output, Record, Source, TimeSettings};
 use streamgauge_stage_sli::SliStage;
 use streamgauge_tests::chaos::PACE;
 use streamgauge_tests::clock::now_us;

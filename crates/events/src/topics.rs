@@ -78,14 +78,18 @@ pub const SCORES: &str = "scores";
 pub const RESOURCES: &str = "resources";
 pub const SLI_WINDOWS: &str = "sli.windows";
 pub const SLI_STATE: &str = "sli.state";
+pub const SLO_STATE: &str = "slo.state";
+pub const ALERTS: &str = "alerts";
 pub const DEAD_LETTERS: &str = "dead-letters";
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("schemas/topics/requests.yaml", include_str!("../../../schemas/topics/requests.yaml")),
     ("schemas/topics/scores.yaml", include_str!("../../../schemas/topics/scores.yaml")),
     ("schemas/topics/resources.yaml", include_str!("../../../schemas/topics/resources.yaml")),
     ("schemas/topics/sli.windows.yaml", include_str!("../../../schemas/topics/sli.windows.yaml")),
     ("schemas/topics/sli.state.yaml", include_str!("../../../schemas/topics/sli.state.yaml")),
+    ("schemas/topics/slo.state.yaml", include_str!("../../../schemas/topics/slo.state.yaml")),
+    ("schemas/topics/alerts.yaml", include_str!("../../../schemas/topics/alerts.yaml")),
     ("schemas/topics/dead-letters.yaml", include_str!("../../../schemas/topics/dead-letters.yaml")),
 ];
 

@@ -11,14 +11,14 @@ use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use streamgauge_events::Offset;
-use streamgauge_stage::{Committed, Delivery, Log, LogError, Output, Polled, Position, Source};
+use streamgauge_stage::{Committed, Delivery, Log, LogError, Output, Polled, Position, Record, Source};
 
 use crate::batch::{BatchConsumer, Membership, committed_elements};
 use crate::clock::{Stopwatch, drop_within};
 use crate::context::{ConsumerEvents, Rebalance};
 use crate::failure::{is_hopeless, text_of};
 use crate::settings::KafkaSettings;
-use crate::source::{BATCH_RECORDS_MAX, Probe, SLICE, TopicReader, hand_over, named};
+use crate::source::{BATCH_RECORDS_MAX, Probe, SLICE, TopicReader, Watermarks, hand_over, named};
 use crate::transactions::{TransactionStats, Transactions};
 
 /// How long one stable offset fetch may wait for a pending transaction before the worker is told.
@@ -220,6 +220,39 @@ impl KafkaLog {
         Ok(handed.records + handed.ends)
     }
 
+    /// Every record of a partition between these offsets, which are all decided or will be soon.
+    fn read_up_to(
+        &mut self,
+        name: &str,
+        partition: i32,
+        Watermarks { log_start, log_end }: Watermarks,
+        deliver: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), LogError> {
+        if log_start >= log_end {
+            return Ok(());
+        }
+        let mut reader = match self.reader.take() {
+            Some((of, reader)) if of == name => reader,
+            _ => TopicReader::with(&self.settings.reader(), &self.settings.client.probe(), &[name])
+                .map_err(|error| LogError::Fatal(error.to_string()))?,
+        };
+        let source = Source { topic: 0, partition };
+        let ends = BTreeMap::from([(source, log_end)]);
+        let patience = Duration::from_millis(self.settings.transaction_timeout_ms.into()) + READ_BACK_PATIENCE_MARGIN;
+        let read = reader.assign(&[(source, log_start)]).and_then(|()| {
+            reader.read_to(&ends, patience, &mut |delivery| {
+                if let Delivery::Record(record) = delivery {
+                    deliver(record);
+                }
+                std::ops::ControlFlow::Continue(())
+            })
+        });
+        // Idle until the next time: nothing is fetched for it meanwhile.
+        let idle = reader.assign(&[]);
+        self.reader = idle.is_ok().then_some((name.to_owned(), reader));
+        read.map(drop).map_err(|error| LogError::Retriable(error.to_string()))
+    }
+
     /// Announces the assignment as lost and given again, so that the worker forgets its state and looks positions up.
     fn reread(&mut self) {
         if self.announced.is_empty() && !self.assignment.rereading {
@@ -386,29 +419,23 @@ impl Log for KafkaLog {
         // The end of the log, not of what is committed: markers land partition by partition, so something committed
         // elsewhere may still look open here (KAFKA-10167). Reading waits until everything up to this end is decided.
         let watermarks = self.probe.watermarks(&name, partition).map_err(|error| refused(&error))?;
-        if watermarks.log_start == watermarks.log_end {
-            return Ok(());
-        }
-        let mut reader = match self.reader.take() {
-            Some((of, reader)) if of == name => reader,
-            _ => TopicReader::with(&self.settings.reader(), &self.settings.client.probe(), &[&name])
-                .map_err(|error| LogError::Fatal(error.to_string()))?,
-        };
-        let source = Source { topic: 0, partition };
-        let ends = BTreeMap::from([(source, watermarks.log_end)]);
-        let patience = Duration::from_millis(self.settings.transaction_timeout_ms.into()) + READ_BACK_PATIENCE_MARGIN;
-        let read = reader.assign(&[(source, watermarks.log_start)]).and_then(|()| {
-            reader.read_to(&ends, patience, &mut |delivery| {
-                if let Delivery::Record(record) = delivery {
-                    deliver(record.key, record.value);
-                }
-                std::ops::ControlFlow::Continue(())
-            })
-        });
-        // Idle until the next time: nothing is fetched for it meanwhile.
-        let idle = reader.assign(&[]);
-        self.reader = idle.is_ok().then_some((name, reader));
-        read.map(drop).map_err(|error| LogError::Retriable(error.to_string()))
+        self.read_up_to(&name, partition, watermarks, &mut |record| deliver(record.key, record.value))
+    }
+
+    fn read_again(
+        &mut self,
+        source: Source,
+        until: Offset,
+        deliver: &mut dyn FnMut(Offset, Option<&[u8]>),
+    ) -> Result<(), LogError> {
+        let Some(name) = self.inputs.get(usize::from(source.topic)).cloned() else { return Ok(()) };
+        let watermarks = self.probe.watermarks(&name, source.partition).map_err(|error| refused(&error))?;
+        let watermarks = Watermarks { log_end: until, ..watermarks };
+        self.read_up_to(&name, source.partition, watermarks, &mut |record| {
+            if record.offset < until {
+                deliver(record.offset, record.value);
+            }
+        })
     }
 
     fn begin(&mut self) -> Result<(), LogError> {

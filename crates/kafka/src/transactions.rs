@@ -96,7 +96,8 @@ impl Transactions {
         let watch = Stopwatch::start();
         let limit = self.message_timeout();
         loop {
-            let record = BaseRecord::to(topic).partition(partition).key(key).payload(value);
+            let record = BaseRecord::to(topic).partition(partition).key(key);
+            let record = if value.is_empty() { record } else { record.payload(value) };
             let error = match self.current()?.send(record) {
                 Ok(()) => break,
                 Err((error, _)) => error,

@@ -283,7 +283,8 @@ impl State {
         }
         let transaction = self.transactions.add(id, epoch, Participant::Partition(topic, partition), self.now)?;
         let log = &mut self.topics[topic][partition as usize];
-        log.append(self.now, transaction, Some(&output.key), Some(&output.value));
+        let value = (!output.value.is_empty()).then_some(output.value.as_slice());
+        log.append(self.now, transaction, Some(&output.key), value);
         Ok(transaction)
     }
 

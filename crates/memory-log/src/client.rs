@@ -486,6 +486,25 @@ impl Log for MemoryLog {
         })
     }
 
+    fn read_again(
+        &mut self,
+        source: Source,
+        until: Offset,
+        deliver: &mut dyn FnMut(Offset, Option<&[u8]>),
+    ) -> Result<(), LogError> {
+        self.call(Call::ReadBack, |log| {
+            let input = log.partition(source);
+            let state = log.broker.0.borrow();
+            let kept = state.partition(input);
+            kept.read(kept.start(), usize::MAX, |record| {
+                if record.offset < until {
+                    deliver(record.offset, record.value);
+                }
+            });
+            Ok(())
+        })
+    }
+
     fn begin(&mut self) -> Result<(), LogError> {
         self.call(Call::Begin, |log| {
             let epoch = match log.producer {

@@ -274,6 +274,11 @@ impl Evaluator {
         self.alarms[rule].alert
     }
 
+    /// In the order of the rules.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.alarms.iter().map(|alarm| alarm.alert).collect()
+    }
+
     /// Long and short window of a rule, where it has them.
     pub fn windows(&self, rule: usize) -> Option<(Tally, Tally)> {
         match self.alarms[rule].windows {

@@ -7,7 +7,7 @@ use streamgauge_decode::{AvroSchemas, SchemaKey};
 use streamgauge_definitions::{Bundle, DataSource, Format, WriterSchema, duration_text};
 use streamgauge_events::topics;
 use streamgauge_stage::outbox::OUTPUT_BYTES_MAX;
-use streamgauge_stage::{Halt, Output, Placement, Stage, TimeSettings};
+use streamgauge_stage::{Counting, Halt, Output, Placement, TimeSettings};
 
 use crate::cells::{Input, SliCells, WriterSchemas};
 use crate::plan::{Bundles, Compiled};
@@ -128,7 +128,7 @@ fn check_slices(bundle: &Bundle, time: TimeSettings) -> Result<(), Halt> {
     Ok(())
 }
 
-impl Stage for SliStage {
+impl Counting for SliStage {
     type Cells = SliCells;
 
     fn inputs(&self) -> &[String] {

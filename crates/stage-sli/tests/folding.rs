@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
 use streamgauge_events::{DeadLetter, Delta, EventTime, Fact, Frontier, topics};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage::{Counting as _, Ledger, Outbox, Record, Source, TimeSettings};
 use streamgauge_stage_sli::SliStage;
 
 /// 2026-01-05T00:00:00Z, a Monday.

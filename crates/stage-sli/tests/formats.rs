@@ -5,7 +5,7 @@ use streamgauge_decode::{AvroEncoder, AvroSchemas, Framing, JsonDecoder, SchemaK
 use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
 use streamgauge_events::{DeadLetter, Delta, Fact, FieldSet, Kind, topics};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{CommitMetadata, Halt, Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage::{CommitMetadata, Counting as _, Halt, Ledger, Outbox, Record, Source, TimeSettings};
 use streamgauge_stage_sli::{SliCells, SliStage};
 
 /// 2026-01-05T10:00:00Z.

@@ -8,7 +8,9 @@ use streamgauge_definitions::{Failures, Measure, Service, Sli};
 use streamgauge_events::{EventTime, Fact, facts::OTHER, topics};
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::metadata::{ACTIVATIONS_MAX, LOST_MAX, METADATA_BYTES_MAX};
-use streamgauge_stage::{Activation, CommitMetadata, Ledger, Outbox, Output, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage::{
+    Activation, CommitMetadata, Counting as _, Ledger, Outbox, Output, Record, Source, TimeSettings,
+};
 use streamgauge_stage_sli::{SliCells, SliStage};
 
 const SECOND: i64 = 1_000_000;
@@ -42,6 +44,7 @@ fn bundle(number: usize) -> Bundle {
     let definitions = Definitions {
         services: services.iter().map(|name| ((*name).to_owned(), Service::default())).collect(),
         sources: BTreeMap::new(),
+        slos: BTreeMap::new(),
         slis: slis.into_iter().map(|(name, sli)| (name.to_owned(), sli)).collect(),
     };
     Bundle { settings: BundleSettings { series_max: 2, ..BundleSettings::default() }, definitions }

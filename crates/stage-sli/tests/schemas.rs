@@ -6,7 +6,7 @@ use streamgauge_decode::{AvroEncoder, Framing, SchemaKey};
 use streamgauge_definitions::{Bundle, BundleSettings, DataSource, Definitions, Format, WriterSchema};
 use streamgauge_events::{DeadLetter, Event, EventTime, Kind, NumberField, Offset, Reason, TextField, topics};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{CommitMetadata, Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage::{CommitMetadata, Counting as _, Ledger, Outbox, Record, Source, TimeSettings};
 use streamgauge_stage_sli::{SliCells, SliStage};
 
 const SECOND: i64 = 1_000_000;

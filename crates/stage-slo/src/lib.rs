@@ -1,11 +1,19 @@
 //! sli.windows → budgets at grid points, alerts
 //!
-//! [`Alignment`] says what was known at a grid point, whatever the order in which partitions were read; [`Objectives`] moves
-//! every objective to it. Must never know: Kafka, files, HTTP, clocks.
+//! [`Objectives`] knows what was known at each grid point, whatever the order in which partitions were read, and moves every
+//! objective to it. Must never know: Kafka, files, HTTP, clocks.
 
-mod align;
+mod clock;
 mod feed;
+mod objective;
 mod objectives;
+mod records;
+mod rules;
+mod stage;
+mod state;
 
-pub use align::Alignment;
-pub use objectives::{AlertRecord, ObjectiveStanding, Objectives, RuleStanding, Span, WindowCounts};
+pub use clock::Hole;
+pub use objectives::{CannotFollow, Objectives};
+pub use records::{AlertRecord, ObjectiveStanding, RuleStanding, Span, WindowCounts};
+pub use rules::rules_of;
+pub use stage::{SloPartition, SloStage};

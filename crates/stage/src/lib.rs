@@ -3,6 +3,7 @@
 //! [`Log`] is the bus as a worker sees it, [`Worker`] the one loop that every stage runs in, [`Ledger`] the numbered
 //! chain of batches that makes results exact. Must never know: any one stage, rdkafka, tokio, files, a clock.
 
+pub mod counting;
 pub mod ledger;
 pub mod log;
 pub mod metadata;
@@ -10,12 +11,13 @@ pub mod outbox;
 pub mod settings;
 pub mod worker;
 
+pub use counting::Counting;
 pub use ledger::{BatchHead, Cells, Ledger, Standing, Unusable};
 pub use log::{Committed, Delivery, Log, LogError, Polled, Position, Record, Source};
 pub use metadata::{Activation, CommitMetadata};
 pub use outbox::{Outbox, Output, Placement};
 pub use settings::{TimeSettings, WorkerSettings};
-pub use worker::{Exit, Note, Stage, Turn, Worker};
+pub use worker::{CannotOpen, Exit, Note, Partition, Stage, Turn, Worker};
 
 /// Why a stage refuses to go on. Every message names the remedy: somebody reads it at night.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +59,17 @@ pub enum Halt {
          may be open. Give the new kind a topic of its own, or restart with --new-generation"
     )]
     SourceChanged { source_topic: String, partition: i32, hash: String, before: String, now: String },
+    #[error(
+        "{topic}/{partition} can't be used: {why}. Is it of another group, or was it emptied? Restore it; or begin anew: stop the \
+         stage, delete the group's offsets (kafka-consumer-groups --delete), and start it again: everything is counted from the \
+         facts that there still are"
+    )]
+    StateUnusable { topic: String, partition: i32, why: String },
+    #[error(
+        "facts are missing: {0}. Ask `streamgauge audit`. To go on without them, restart with --accept-hole: what they concern \
+         is `no coverage`"
+    )]
+    FactsMissing(String),
     #[error("the definitions can't be used: {0}")]
     Definitions(String),
 }

@@ -125,6 +125,14 @@ pub trait Log {
         deliver: &mut dyn FnMut(Option<&[u8]>, Option<&[u8]>),
     ) -> Result<(), LogError>;
 
+    /// Reads an input partition from where it begins up to an offset before which everything is decided: (offset, value).
+    fn read_again(
+        &mut self,
+        source: Source,
+        until: Offset,
+        deliver: &mut dyn FnMut(Offset, Option<&[u8]>),
+    ) -> Result<(), LogError>;
+
     fn begin(&mut self) -> Result<(), LogError>;
 
     /// Queues one output for `partition` in the open transaction. May return before it is sent.

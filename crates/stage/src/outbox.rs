@@ -10,6 +10,7 @@ pub struct Output {
     pub topic: &'static str,
     pub key: Vec<u8>,
     pub placement: Placement,
+    /// Empty: nothing, by which a compacted topic forgets the key.
     pub value: Vec<u8>,
 }
 
@@ -19,6 +20,8 @@ pub enum Placement {
     ByKey,
     /// One copy in every partition of the topic.
     Every,
+    /// This partition.
+    At(i32),
 }
 
 /// Records and batches wait here between bursts. Bounded by the worker, which sends before it reads more.

@@ -24,38 +24,107 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use streamgauge_events::partitioner::partition_of;
-use streamgauge_events::{EventTime, Fact, Offset, topics};
+use streamgauge_events::{EventTime, Offset};
 
 use crate::Halt;
-use crate::ledger::{Cells, Ledger, Opening};
-use crate::log::{Committed, Delivery, Log, LogError, Polled, Position, Source};
-use crate::metadata::CommitMetadata;
+use crate::log::{Committed, Delivery, Log, LogError, Polled, Position, Record, Source};
 use crate::outbox::{Outbox, Output, Placement};
-use crate::settings::{StartAt, TimeSettings, WorkerSettings};
+use crate::settings::WorkerSettings;
 
 use owned::Owned;
 pub use report::{Counters, Exit, Note, PartitionView, Turn};
 
 /// What a worker needs to know of a stage.
 pub trait Stage {
-    type Cells: Cells;
+    type Partition: Partition;
 
     /// Names of the input topics; [`Source::topic`] is an index into them.
     fn inputs(&self) -> &[String];
 
-    fn time(&self) -> TimeSettings;
+    /// Names, in the topic table, of what may be written.
+    fn outputs(&self) -> &'static [&'static str];
 
     /// Hash of the definitions that this stage was started with.
     fn bundle(&self) -> &str;
 
-    /// A record of the state topic.
-    fn learn(&mut self, key: &[u8], value: &[u8]);
+    /// Rebuilds what was kept of these partitions, in their order, from what the group has committed of them and the topics of
+    /// state. Asked on each assignment, with nothing to open, too.
+    fn open(
+        &mut self,
+        log: &mut dyn Log,
+        committed: &[Committed],
+        settings: &WorkerSettings,
+    ) -> Result<Vec<Self::Partition>, CannotOpen>;
 
-    /// What the state topic must hold before a fact may cite it, and does not yet.
-    fn unsaved(&self) -> Vec<Output>;
+    /// What must be written before an output may cite it, and is not yet.
+    fn unsaved(&self) -> Vec<Output> {
+        Vec::new()
+    }
 
-    /// Fresh cells for a partition of the input topic of that index.
-    fn cells(&self, topic: u16) -> Self::Cells;
+    /// It is written.
+    fn learn(&mut self, _key: &[u8], _value: &[u8]) {}
+}
+
+/// What a stage makes of the records of one input partition, and what it keeps of them.
+pub trait Partition {
+    /// The offset to read from: what was committed, or before it.
+    fn start(&self) -> Offset;
+
+    /// Still rebuilding what was committed: nothing may be written for this partition, and its commit stays as it is.
+    fn refolding(&self) -> bool;
+
+    fn fold(&mut self, record: &Record<'_>, out: &mut Outbox) -> Result<(), Halt>;
+
+    /// Read up to here, whether or not there was a record.
+    fn passed(&mut self, position: Offset) -> Result<(), Halt>;
+
+    /// A bounded input is over.
+    fn end(&mut self, position: Offset, out: &mut Outbox);
+
+    /// Silence until `now` (wall time). Whether anything came of it.
+    fn idle(&mut self, position: Offset, now: EventTime, out: &mut Outbox) -> bool;
+
+    /// What to keep beside a committed position.
+    fn metadata(&self, position: Offset) -> String;
+
+    /// State that has changed since it was last asked for. If it can't be written, this value is thrown away.
+    fn unsaved(&mut self) -> Vec<Output> {
+        Vec::new()
+    }
+
+    /// How many partitions the input topic has now.
+    fn set_partitions(&mut self, partitions: i32);
+
+    /// Ranges of offsets that were gone when it was opened.
+    fn lost(&self) -> &[(Offset, Offset)];
+
+    fn watermark(&self) -> EventTime;
+
+    /// Up to here everything has been written, up to late records.
+    fn complete_until(&self) -> EventTime;
+
+    fn live_cells(&self) -> usize;
+
+    fn open_events(&self) -> u64;
+}
+
+/// Why partitions can't be opened.
+#[derive(Debug)]
+pub enum CannotOpen {
+    Log(LogError),
+    Halt(Halt),
+}
+
+impl From<LogError> for CannotOpen {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<Halt> for CannotOpen {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
 }
 
 /// Commits are tried this often before the transaction is given up.
@@ -67,9 +136,9 @@ pub struct Worker<L, S: Stage> {
     log: L,
     stage: S,
     settings: WorkerSettings,
-    owned: Vec<Owned<S::Cells>>,
+    owned: Vec<Owned<S::Partition>>,
     /// Partitions that were revoked, as they were committed: one that comes back unchanged need not be folded again.
-    kept: Vec<Owned<S::Cells>>,
+    kept: Vec<Owned<S::Partition>>,
     /// An assignment that is not being read yet.
     pending: Option<Vec<Source>>,
     outbox: Outbox,
@@ -230,11 +299,11 @@ impl<L: Log, S: Stage> Worker<L, S> {
         }
         for owned in &mut self.owned {
             let silent = owned.at_end && now.0 - owned.still_since.0 >= self.settings.idle_after_us;
-            if silent && owned.ledger.idle(owned.position, now, &mut self.outbox) {
-                owned.watermark_seen = owned.ledger.watermark();
+            if silent && owned.partition.idle(owned.position, now, &mut self.outbox) {
+                owned.watermark_seen = owned.partition.watermark();
                 owned.changed = true;
                 self.counters.idle_advances += 1;
-                let complete_until = owned.ledger.complete_until();
+                let complete_until = owned.partition.complete_until();
                 self.notes.push(Note::IdleAdvance { source: owned.source, complete_until });
             }
         }
@@ -251,31 +320,36 @@ impl<L: Log, S: Stage> Worker<L, S> {
                 self.failing_since = None;
                 Ok(None)
             }
-            Err(TakeOverError::Halt(halt)) => Err(halt.into()),
-            Err(TakeOverError::Log(error)) => self.refused(now, error).map(Some),
+            Err(CannotOpen::Halt(halt)) => Err(halt.into()),
+            Err(CannotOpen::Log(error)) => self.refused(now, error).map(Some),
         }
     }
 
-    fn try_take_over(&mut self, sources: &[Source], now: EventTime) -> Result<(), TakeOverError> {
+    fn try_take_over(&mut self, sources: &[Source], now: EventTime) -> Result<(), CannotOpen> {
         self.owned.clear();
         self.outbox.clear();
-        // The stable fetch comes first: the state topic is read after it, so that it holds what the metadata cite.
+        // The stable fetch comes first: the topics of state are read after it, so that they hold what the metadata cite.
         let committed = if sources.is_empty() { Vec::new() } else { self.log.committed(sources)? };
-        for topic in [topics::SLI_WINDOWS, topics::DEAD_LETTERS, topics::SLI_STATE] {
+        for topic in self.stage.outputs() {
             let partitions = self.log.partitions(topic)?;
             self.partitions.insert(topic, partitions);
         }
-        let Self { log, stage, .. } = self;
-        log.read_back(topics::SLI_STATE, 0, &mut |key, value| {
-            if let (Some(key), Some(value)) = (key, value) {
-                stage.learn(key, value);
+        let mut owned: Vec<Option<Owned<S::Partition>>> =
+            committed.iter().map(|committed| self.take_kept(committed, now)).collect();
+        let unknown = || committed.iter().zip(&owned).filter(|(_, kept)| kept.is_none());
+        let to_open: Vec<Committed> = unknown().map(|(committed, _)| committed.clone()).collect();
+        let opened = self.stage.open(&mut self.log, &to_open, &self.settings)?;
+        let mut opened = opened.into_iter();
+        for (owned, committed) in owned.iter_mut().zip(&committed) {
+            if let Some(kept) = owned {
+                self.note_opened(kept, committed, true);
+            } else if let Some(partition) = opened.next() {
+                let new = Owned::new(partition, committed, now);
+                self.note_opened(&new, committed, false);
+                *owned = Some(new);
             }
-        })?;
-        let written = self.written(&committed)?;
-        let mut owned = Vec::new();
-        for committed in &committed {
-            owned.push(self.open(committed, &written, now)?);
         }
+        let owned: Vec<Owned<S::Partition>> = owned.into_iter().flatten().collect();
         let starts: Vec<(Source, Offset)> = owned.iter().map(|owned| (owned.source, owned.position)).collect();
         self.log.assign(&starts)?;
         self.owned = owned;
@@ -284,98 +358,24 @@ impl<L: Log, S: Stage> Worker<L, S> {
         Ok(())
     }
 
-    /// What the output holds already, where the group has no metadata that could be followed.
-    fn written(&mut self, committed: &[Committed]) -> Result<Written, TakeOverError> {
-        let mut written = Written::default();
-        // Without leave to begin a new generation, the ledger halts at metadata that it can't read.
-        let unreadable = |metadata: &str| self.settings.new_generation && CommitMetadata::decode(metadata).is_err();
-        let bare: BTreeMap<(&str, i32), Source> = committed
-            .iter()
-            .filter(|committed| committed.metadata.is_empty() || unreadable(&committed.metadata))
-            .map(|committed| {
-                let source = committed.source;
-                ((self.stage.inputs()[usize::from(source.topic)].as_str(), source.partition), source)
-            })
-            .collect();
-        if bare.is_empty() {
-            return Ok(written);
-        }
-        self.log.read_back(topics::SLI_WINDOWS, 0, &mut |key, value| {
-            let (Some(key), Some(value)) = (key, value) else { return };
-            if !key.starts_with(b"__frontier/") {
-                return;
-            }
-            let Ok(Fact::Frontier(frontier)) = Fact::from_json(value) else { return };
-            if let Some(source) = bare.get(&(frontier.source.as_str(), frontier.partition)) {
-                written.heads.insert(*source, (frontier.generation, frontier.to));
-            }
-            if let Some(partitions) = frontier.partitions {
-                written.first_rosters.entry(frontier.source).or_insert(partitions);
-            }
+    /// A partition that comes back unchanged. The whole commit must be ours: an idle batch of another owner moves on at the
+    /// same offset.
+    fn take_kept(&mut self, committed: &Committed, now: EventTime) -> Option<Owned<S::Partition>> {
+        let known = (committed.offset?, committed.metadata.clone());
+        let index = self.kept.iter().position(|kept| {
+            kept.source == committed.source
+                && kept.committed.as_ref() == Some(&known)
+                && kept.position >= committed.log_start
         })?;
-        Ok(written)
+        let mut owned = self.kept.swap_remove(index);
+        owned.partition.set_partitions(committed.partitions);
+        (owned.at_end, owned.still_since) = (false, now);
+        Some(owned)
     }
 
-    fn open(&mut self, committed: &Committed, written: &Written, now: EventTime) -> Result<Owned<S::Cells>, Halt> {
-        let known = committed.offset.map(|offset| (offset, committed.metadata.clone()));
-        // The whole commit must be ours: an idle batch of another owner moves on at the same offset.
-        let kept = self.kept.iter().position(|kept| {
-            kept.source == committed.source && kept.committed == known && kept.position >= committed.log_start
-        });
-        if let (Some(index), Some(_)) = (kept, &known) {
-            let mut owned = self.kept.swap_remove(index);
-            owned.ledger.set_partitions(committed.partitions);
-            (owned.at_end, owned.still_since) = (false, now);
-            self.note_opened(&owned, committed, true);
-            return Ok(owned);
-        }
-        let name = self.stage.inputs()[usize::from(committed.source.topic)].clone();
-        let mut generation = 0;
-        if let Some((last, to)) = written.heads.get(&committed.source) {
-            if !self.settings.new_generation {
-                let partition = committed.source.partition;
-                return Err(Halt::MetadataMissing { source_topic: name, partition, generation: *last, to: *to });
-            }
-            generation = last + 1;
-        }
-        // A partition that the topic has got since the group began is new to everybody: nothing of it is skipped.
-        let grown = written.first_rosters.get(&name).is_some_and(|first| committed.source.partition >= *first);
-        let first = match self.settings.start {
-            StartAt::Latest if !grown => committed.log_end,
-            StartAt::Latest | StartAt::Earliest => committed.log_start,
-        };
-        let opening = Opening {
-            source: &name,
-            partition: committed.source.partition,
-            partitions: committed.partitions,
-            offset: committed.offset.unwrap_or(first),
-            metadata: &committed.metadata,
-            log_start: committed.log_start,
-            generation,
-            new_generation: self.settings.new_generation,
-            bundle: self.stage.bundle(),
-            time: self.stage.time(),
-        };
-        let ledger = Ledger::open(&opening, self.stage.cells(committed.source.topic))?;
-        let owned = Owned {
-            source: committed.source,
-            position: ledger.start(),
-            committed: known,
-            still_since: now,
-            watermark_seen: ledger.watermark(),
-            at_end: false,
-            ended: false,
-            // A first position is committed soon: with `latest` it could not be found again.
-            changed: committed.offset.is_none() || !ledger.refolding(),
-            ledger,
-        };
-        self.note_opened(&owned, committed, false);
-        Ok(owned)
-    }
-
-    fn note_opened(&mut self, owned: &Owned<S::Cells>, committed: &Committed, kept: bool) {
+    fn note_opened(&mut self, owned: &Owned<S::Partition>, committed: &Committed, kept: bool) {
         let source = owned.source;
-        for (from, to) in owned.ledger.lost() {
+        for (from, to) in owned.partition.lost() {
             self.notes.push(Note::LostRange { source, from: *from, to: *to });
         }
         self.notes.push(Note::Opened { source, start: owned.position, committed: committed.offset, kept });
@@ -452,7 +452,10 @@ impl<L: Log, S: Stage> Worker<L, S> {
                 error => self.failed_burst(now, error),
             };
         }
-        let state = self.stage.unsaved();
+        let mut state = self.stage.unsaved();
+        for owned in self.owned.iter_mut().filter(|owned| !owned.partition.refolding()) {
+            state.extend(owned.partition.unsaved());
+        }
         match self.transaction(&state, &positions) {
             Ok(()) => {
                 (self.failing_since, self.aborting_since) = (None, None);
@@ -469,6 +472,7 @@ impl<L: Log, S: Stage> Worker<L, S> {
             let partitions = self.partitions.get(output.topic).copied().unwrap_or(1);
             match output.placement {
                 Placement::ByKey => self.log.produce(output, partition_of(&output.key, partitions))?,
+                Placement::At(partition) => self.log.produce(output, partition)?,
                 Placement::Every => {
                     for partition in 0..partitions {
                         self.log.produce(output, partition)?;
@@ -493,7 +497,7 @@ impl<L: Log, S: Stage> Worker<L, S> {
         }
         for position in positions {
             if let Some(owned) = self.owned.iter_mut().find(|owned| owned.source == position.source) {
-                owned.changed &= owned.ledger.refolding();
+                owned.changed &= owned.partition.refolding();
                 owned.committed = Some((position.offset, position.metadata));
             }
         }
@@ -554,31 +558,5 @@ impl<L: Log, S: Stage> Worker<L, S> {
             && self.outbox.is_empty()
             && !self.owned.is_empty()
             && self.owned.iter().all(|owned| owned.ended && owned.is_committed())
-    }
-}
-
-/// What the output says of the input where the group does not.
-#[derive(Default)]
-struct Written {
-    /// The last batch of a partition: its generation, and where it ends.
-    heads: BTreeMap<Source, (u32, Offset)>,
-    /// How many partitions each topic had in the first frontier that tells it.
-    first_rosters: BTreeMap<String, i32>,
-}
-
-enum TakeOverError {
-    Log(LogError),
-    Halt(Halt),
-}
-
-impl From<LogError> for TakeOverError {
-    fn from(error: LogError) -> Self {
-        Self::Log(error)
-    }
-}
-
-impl From<Halt> for TakeOverError {
-    fn from(halt: Halt) -> Self {
-        Self::Halt(halt)
     }
 }

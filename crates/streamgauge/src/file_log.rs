@@ -309,6 +309,15 @@ impl Log for FileLog<'_> {
         Ok(())
     }
 
+    fn read_again(
+        &mut self,
+        _source: Source,
+        _until: Offset,
+        _deliver: &mut dyn FnMut(Offset, Option<&[u8]>),
+    ) -> Result<(), LogError> {
+        Ok(())
+    }
+
     fn begin(&mut self) -> Result<(), LogError> {
         Ok(())
     }

@@ -80,6 +80,11 @@ impl Cell {
         })
     }
 
+    /// Values alone. Their histogram has been decoded before.
+    pub(crate) fn of_values(values: Values) -> Self {
+        Self { values: Some(values), ..Self::default() }
+    }
+
     pub fn add(&mut self, other: &Self) {
         self.add_counts(other);
         match (&mut self.latency, &other.latency) {
@@ -256,6 +261,12 @@ impl Sum {
         let Bounds { lower, upper } = self.values.at_rank(rank - under)?;
         let (lower, upper) = (lower as i64, upper.map_or(*max, |upper| upper as i64));
         Some(ValueBounds { lower: lower.max(*min), upper: upper.min(*max) })
+    }
+
+    /// Values with their histogram, as records write them.
+    pub fn values(&self) -> Option<Values> {
+        let values = self.cell.values.as_ref()?;
+        Some(Values { histogram: self.values.encode(), ..values.clone() })
     }
 
     pub fn last(&self) -> Option<Last> {

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use streamgauge_definitions::{Aggregate, Bounds, Definitions, Empty, Failures, Label, Measure, Rule, Sli, Slice};
+use streamgauge_events::facts::Values;
 use streamgauge_events::json_number::from_millionths;
 use streamgauge_events::{EventTime, topics};
+use streamgauge_stats::{Histogram, HistogramError};
 
 use crate::cell::{Cell, Sum};
 use crate::coverage::Lack;
@@ -33,6 +35,56 @@ impl Counted {
             let (least, most) = cell.within(*at_most_us);
             self.within = (self.within.0 + least, self.within.1 + most);
         }
+    }
+}
+
+/// What rules judge by, and nothing else, as it can be kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedCounted {
+    pub n: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unjudged: u64,
+    #[serde(default, skip_serializing_if = "is_none_within")]
+    pub within: (u64, u64),
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Values>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_newest: Option<EventTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<EventTime>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_none_within(within: &(u64, u64)) -> bool {
+    *within == (0, 0)
+}
+
+impl Counted {
+    pub fn save(&self) -> SavedCounted {
+        let cell = &self.sum.cell;
+        SavedCounted {
+            n: cell.n,
+            unjudged: cell.unjudged,
+            within: self.within,
+            values: self.sum.values(),
+            own_newest: cell.newest,
+            newest: self.newest,
+        }
+    }
+
+    /// Fails where the histogram of values can't be read.
+    pub fn restore(saved: SavedCounted) -> Result<Self, HistogramError> {
+        let SavedCounted { n, unjudged, within, values, own_newest, newest } = saved;
+        let mut sum = Sum::default();
+        if let Some(values) = values {
+            Histogram::decode(&values.histogram)?;
+            sum.add(&Cell::of_values(values));
+        }
+        (sum.cell.n, sum.cell.unjudged, sum.cell.newest) = (n, unjudged, own_newest);
+        Ok(Self { sum, newest, within })
     }
 }
 

@@ -10,7 +10,7 @@ use streamgauge_definitions::{
 };
 use streamgauge_events::{EventTime, Fact, Kind, facts::OTHER, topics};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{CommitMetadata, Ledger, Outbox, Output, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage::{CommitMetadata, Counting as _, Ledger, Outbox, Output, Record, Source, TimeSettings};
 use streamgauge_stage_sli::{SliCells, SliStage};
 use streamgauge_windows::{Fold, FoldedPane, Only};
 

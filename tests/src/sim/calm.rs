@@ -8,7 +8,7 @@ use streamgauge_events::partitioner::partition_of;
 use streamgauge_events::{Cause, Frontier, Offset};
 use streamgauge_memory_log::{Broker, StoredRecord};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{Activation, Ledger, Outbox, Placement, Record, Source, Stage};
+use streamgauge_stage::{Activation, Counting, Ledger, Outbox, Placement, Record, Source};
 use streamgauge_stage_sli::SliStage;
 
 use super::bundles::{BUNDLES, READS_ALL};
@@ -118,6 +118,7 @@ fn written(outbox: &Outbox, broker: &Broker) -> Written {
         let into: Vec<i32> = match output.placement {
             Placement::ByKey => vec![partition_of(&output.key, partitions)],
             Placement::Every => (0..partitions).collect(),
+            Placement::At(partition) => vec![partition],
         };
         for partition in into {
             let record = (output.key.clone(), output.value.clone());

@@ -2,7 +2,7 @@
 
 use streamgauge_events::topics;
 use streamgauge_memory_log::{Broker, MemoryLog};
-use streamgauge_stage::{Log, Stage};
+use streamgauge_stage::{Counting, Log};
 use streamgauge_stage_sli::SliStage;
 
 use super::bundles::bundle_of;
@@ -11,7 +11,7 @@ use super::schedule::Schedule;
 /// A worker is made of these two.
 pub trait Subject {
     type Log: Log;
-    type Stage: Stage;
+    type Stage: Counting;
     /// `inputs` are those of its stage.
     fn log(&self, log: MemoryLog, broker: &Broker, inputs: &[String]) -> Self::Log;
     fn stage(&self, stage: SliStage) -> Self::Stage;

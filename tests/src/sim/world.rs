@@ -10,7 +10,7 @@ use streamgauge_events::{EventTime, topics};
 use streamgauge_memory_log::{
     Broker, BrokerSettings, ClientConfig, Fate, FaultCounts, Faults, MemoryLog, ProcessDied, SplitMix64,
 };
-use streamgauge_stage::{Activation, CommitMetadata, Exit, LogError, Note, Stage as _, Worker};
+use streamgauge_stage::{Activation, CommitMetadata, Counting as _, Exit, LogError, Note, Worker};
 
 use super::bundles::{BUNDLES, MACHINES, READS_ALL, TOPICS};
 use super::input;

@@ -6,7 +6,7 @@ use expect_test::expect_file;
 use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
 use streamgauge_events::{DeadLetter, EventTime, Fact, topics};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage::{Counting as _, Ledger, Outbox, Record, Source, TimeSettings};
 use streamgauge_stage_sli::SliStage;
 
 use crate::tree;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use streamgauge_kafka::{KafkaLog, TopicAdmin};
-use streamgauge_stage::{Exit, Halt, LogError, Note, Source, Stage as _, Worker};
+use streamgauge_stage::{Counting as _, Exit, Halt, LogError, Note, Source, Worker};
 use streamgauge_stage_sli::SliStage;
 use tracing::{debug, error, info, warn};
 

@@ -7,7 +7,7 @@ use expect_test::Expect;
 use streamgauge_definitions::{Bundle, BundleSettings, Definitions, Empty, Slice};
 use streamgauge_events::{EventTime, Fact, Offset, topics};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{Ledger, Outbox, Record, Source, Stage as _, TimeSettings};
+use streamgauge_stage::{Counting as _, Ledger, Outbox, Record, Source, TimeSettings};
 use streamgauge_stage_sli::{SliCells, SliStage};
 use streamgauge_windows::{Fold, Only, SliceRow, Slices};
 

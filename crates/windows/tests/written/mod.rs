@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
 use streamgauge_events::Offset;
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{Ledger, Outbox, Placement, Record, Source, Stage, TimeSettings};
+use streamgauge_stage::{Counting, Ledger, Outbox, Placement, Record, Source, TimeSettings};
 use streamgauge_stage_sli::SliStage;
 
 /// Microseconds of 2026-01-01T00:00:00Z.
@@ -138,6 +138,7 @@ pub fn write_partition(partition: i32, partitions: i32, input: &Input, layout: L
         }
         let lanes: Vec<i32> = match output.placement {
             Placement::Every => (0..layout.output_partitions).collect(),
+            Placement::At(partition) => vec![partition],
             Placement::ByKey => {
                 vec![output.key.iter().map(|byte| i32::from(*byte)).sum::<i32>() % layout.output_partitions]
             }
