@@ -6,7 +6,7 @@ use streamgauge_definitions::{Budgeting, CalendarUnit, Definitions, Measure, Sha
 use streamgauge_events::EventTime;
 use streamgauge_slo::calendar::Unit;
 use streamgauge_slo::evaluate::Method;
-use streamgauge_slo::saved::SavedHead;
+use streamgauge_slo::saved::{SavedHead, TallyText};
 use streamgauge_slo::{Alert, Calendar, Evaluator, Forecast, Fraction, Objective, Period, Tally, Target, Transition};
 
 use crate::feed::{Added, Feed};
@@ -75,8 +75,28 @@ pub(crate) struct Followed {
     evaluated: Option<(EventTime, EventTime)>,
     /// Newest last.
     exemplars: Vec<(EventTime, String)>,
+    /// All that was ever counted, by the changes that made it.
+    lifetime: Lifetime,
     /// Differs from what was kept of it.
     pub(crate) is_changed: bool,
+}
+
+/// Good and bad ones since the objective began. What is restated may lower a count; what is shown of it only rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Lifetime {
+    counted: TallyText,
+    shown_good: i64,
+    shown_bad: i64,
+}
+
+impl Lifetime {
+    fn add(&mut self, change: Tally) {
+        self.counted.0 += change;
+        let Tally { bad, .. } = self.counted.0;
+        let whole = |count: i128| i64::try_from(count).unwrap_or(i64::MAX);
+        self.shown_good = self.shown_good.max(whole(self.counted.0.good()));
+        self.shown_bad = self.shown_bad.max(whole(bad));
+    }
 }
 
 /// Trace ids kept of an objective.
@@ -91,6 +111,7 @@ pub(crate) struct KeptHead {
     pub(crate) judged_until: Option<EventTime>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) exemplars: Vec<(EventTime, String)>,
+    lifetime: Lifetime,
     pub(crate) sums: SavedHead,
 }
 
@@ -103,7 +124,16 @@ impl Followed {
     ) -> Result<Self, String> {
         let evaluator = Evaluator::new(promise.objective(definitions, pane_us)?, pane_us).projected();
         let feed = Feed::new(promise.measure.clone());
-        Ok(Self { promise, tenant, feed, evaluator, evaluated: None, exemplars: Vec::new(), is_changed: true })
+        Ok(Self {
+            promise,
+            tenant,
+            feed,
+            evaluator,
+            evaluated: None,
+            exemplars: Vec::new(),
+            lifetime: Lifetime::default(),
+            is_changed: true,
+        })
     }
 
     pub(crate) fn add(&mut self, pane: EventTime, added: &Added) {
@@ -128,6 +158,7 @@ impl Followed {
         self.is_changed = true;
         self.evaluator.advance(now);
         for (pane, change) in self.feed.take(first, now, covered) {
+            self.lifetime.add(change);
             self.evaluator.add(pane, change);
         }
         self.evaluated = Some((self.evaluated.map_or(now, |(start, _)| start), now));
@@ -208,6 +239,8 @@ impl Followed {
             forecast: standing.forecast,
             rules: rules.collect(),
             exemplars: self.exemplars(),
+            good_total: self.lifetime.shown_good,
+            bad_total: self.lifetime.shown_bad,
             ..nothing_known(&self.promise, &self.tenant)
         }
     }
@@ -218,6 +251,7 @@ impl Followed {
             evaluated: self.evaluated,
             judged_until: self.feed.judged_until(),
             exemplars: self.exemplars.clone(),
+            lifetime: self.lifetime,
             sums: self.evaluator.save_head(),
         }
     }
@@ -226,6 +260,7 @@ impl Followed {
     pub(crate) fn restore_head(&mut self, head: KeptHead) -> bool {
         self.evaluated = head.evaluated;
         self.exemplars = head.exemplars;
+        self.lifetime = head.lifetime;
         self.feed.restore_judged_until(head.judged_until);
         self.is_changed = false;
         head.definition == self.promise.hash && self.evaluator.restore_head(&head.sums)
@@ -247,6 +282,8 @@ pub(crate) fn nothing_known(promise: &Promise, tenant: &str) -> ObjectiveStandin
         forecast: Forecast::Unknown,
         rules: Vec::new(),
         exemplars: Vec::new(),
+        good_total: 0,
+        bad_total: 0,
     }
 }
 

@@ -76,6 +76,11 @@ pub struct ObjectiveStanding {
     pub rules: Vec<RuleStanding>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exemplars: Vec<String>,
+    /// Good and bad ones since the objective began to be followed. They never go down.
+    #[serde(skip)]
+    pub good_total: i64,
+    #[serde(skip)]
+    pub bad_total: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -41,6 +41,12 @@ impl SloStage {
         Ok(stage)
     }
 
+    /// Facts are in this topic on the bus.
+    pub fn reading(mut self, facts: impl Into<String>) -> Self {
+        self.inputs = vec![facts.into()];
+        self
+    }
+
     /// Goes on where a batch is missing; slices that it concerns are not covered.
     pub fn accepting_holes(mut self, accept: bool) -> Self {
         self.accept_holes = accept;
@@ -58,6 +64,7 @@ impl SloStage {
     fn open_one(&self, log: &mut dyn Log, committed: &Committed) -> Result<SloPartition, CannotOpen> {
         let number = committed.source.partition;
         let mut partition = SloPartition {
+            facts: self.inputs[0].clone(),
             number,
             objectives: self.objectives(&self.definitions)?,
             start: committed.offset.unwrap_or(committed.log_start),
@@ -81,7 +88,7 @@ impl SloStage {
         };
         let damaged = |why: String| Halt::StateUnusable { topic: topics::SLO_STATE.to_owned(), partition: number, why };
         let metadata = Metadata::decode(&committed.metadata).map_err(|message| Halt::MetadataUnreadable {
-            source_topic: topics::SLI_WINDOWS.to_owned(),
+            source_topic: self.inputs[0].clone(),
             partition: number,
             message,
         })?;
@@ -160,7 +167,7 @@ impl Stage for SloStage {
                 return Err(Halt::StateUnusable {
                     topic: topics::SLO_STATE.to_owned(),
                     partition: kept,
-                    why: format!("it has {kept} partitions, and {} has {}", topics::SLI_WINDOWS, first.partitions),
+                    why: format!("it has {kept} partitions, and {} has {}", self.inputs[0], first.partitions),
                 }
                 .into());
             }
@@ -196,6 +203,8 @@ fn clock_hash(value: &[u8]) -> String {
 
 /// The objectives over one partition of `sli.windows`.
 pub struct SloPartition {
+    /// The topic of facts.
+    facts: String,
     number: i32,
     objectives: Objectives,
     start: Offset,
@@ -215,7 +224,7 @@ impl SloPartition {
 
     fn reject(&self, record: &Record<'_>, reason: Reason, message: String, out: &mut Outbox) {
         let origin = Origin {
-            source: topics::SLI_WINDOWS,
+            source: &self.facts,
             partition: self.number,
             offset: record.offset,
             timestamp: record.timestamp,

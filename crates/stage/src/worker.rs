@@ -234,6 +234,10 @@ impl<L: Log, S: Stage> Worker<L, S> {
         self.pending.is_none() && self.failing_since.is_none() && self.aborting_since.is_none()
     }
 
+    pub fn partitions(&self) -> impl Iterator<Item = &S::Partition> {
+        self.owned.iter().map(|owned| &owned.partition)
+    }
+
     pub fn views(&self) -> Vec<PartitionView> {
         self.owned.iter().map(Owned::view).collect()
     }

@@ -2,20 +2,19 @@
 //! of each.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
-use clap::parser::ValueSource;
+use anyhow::bail;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use serde::Deserialize;
 use streamgauge_definitions::{Bundle, BundleSettings, SeriesKey};
-use streamgauge_kafka::KafkaSettings;
-use streamgauge_stage::settings::StartAt;
 use streamgauge_stage::{TimeSettings, WorkerSettings};
 
-use crate::kafka_args::{PROPERTY_PREFIX, is_secret, properties_of_environment, properties_of_flags};
+use crate::serve::Serving;
+use crate::serve::settings::{
+    Layers, Ordinal, Start, describe, ordinal, parse_listen, properties, read_file, show_paths,
+};
 use crate::shell::LogFormat;
 
 /// Folds requests from Kafka into SLI windows, exactly once.
@@ -114,15 +113,6 @@ pub struct Args {
     kafka_properties: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Start {
-    /// The oldest record that the log holds
-    Earliest,
-    /// Behind the newest record
-    Latest,
-}
-
 /// The configuration file. Every key is optional; unknown ones are refused.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,13 +139,6 @@ struct File {
     log_level: Option<String>,
     #[serde(default)]
     kafka_properties: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Ordinal {
-    Number(u32),
-    Word(String),
 }
 
 /// What the stage runs with.
@@ -194,55 +177,15 @@ impl Args {
     }
 }
 
-/// Chooses between the layers, and writes down where each value came from.
-struct Layers<'m> {
-    matches: &'m ArgMatches,
-    file: String,
-    origins: Vec<(&'static str, String, String)>,
-}
-
-impl Layers<'_> {
-    fn choose<T>(
-        &mut self,
-        name: &'static str,
-        args: Option<T>,
-        file: Option<T>,
-        default: T,
-        show: impl Fn(&T) -> String,
-    ) -> T {
-        let (value, origin) = match (args, file) {
-            (Some(value), _) => match self.matches.value_source(name) {
-                Some(ValueSource::EnvVariable) => (value, format!("STREAMGAUGE_{}", name.to_uppercase())),
-                _ => (value, format!("--{}", name.replace('_', "-"))),
-            },
-            (None, Some(value)) => (value, self.file.clone()),
-            (None, None) => (default, "default".to_owned()),
-        };
-        self.origins.push((name, show(&value), origin));
-        value
-    }
-
-    fn number(&mut self, name: &'static str, args: Option<u32>, file: Option<u32>, default: u32) -> u32 {
-        self.choose(name, args, file, default, u32::to_string)
-    }
-
-    fn text(&mut self, name: &'static str, args: Option<String>, file: Option<String>, default: &str) -> String {
-        self.choose(name, args, file, default.to_owned(), String::clone)
-    }
-}
-
 impl Loaded {
     pub fn from((args, matches): (Args, ArgMatches)) -> anyhow::Result<Self> {
         let file = match &args.config {
-            Some(path) => File::read(path)?,
+            Some(path) => read_file(path, |file: &File| &file.kafka_properties)?,
             None => File::default(),
         };
         let origin = args.config.as_ref().map_or(String::new(), |path| path.display().to_string());
         let mut layers = Layers { matches: &matches, file: origin, origins: Vec::new() };
-        let file_ordinal = file.ordinal.map(|ordinal| match ordinal {
-            Ordinal::Number(number) => number.to_string(),
-            Ordinal::Word(word) => word,
-        });
+        let file_ordinal = file.ordinal.map(Ordinal::into_text);
         let time = TimeSettings {
             pane_us: i64::from(layers.number("pane_secs", args.pane_secs, file.pane_secs, 10)) * 1_000_000,
             max_out_of_orderness_us: 1000
@@ -264,13 +207,7 @@ impl Loaded {
             ),
             cells_max: layers.number("cells_max", args.cells_max, file.cells_max, 20_000) as usize,
         };
-        let start = layers.choose("start", args.start, file.start, Start::Earliest, |start| {
-            match start {
-                Start::Earliest => "earliest",
-                Start::Latest => "latest",
-            }
-            .to_owned()
-        });
+        let start = layers.choose("start", args.start, file.start, Start::Earliest, |start| start.as_str().to_owned());
         let pace = WorkerSettings {
             commit_interval_us: 1000
                 * i64::from(layers.number(
@@ -283,10 +220,7 @@ impl Loaded {
                 * i64::from(layers.number("idle_after_ms", args.idle_after_ms, file.idle_after_ms, 5000)),
             outage_max_us: 1_000_000
                 * i64::from(layers.number("outage_max_secs", args.outage_max_secs, file.outage_max_secs, 900)),
-            start: match start {
-                Start::Earliest => StartAt::Earliest,
-                Start::Latest => StartAt::Latest,
-            },
+            start: start.at(),
             new_generation: layers.choose(
                 "new_generation",
                 args.new_generation.then_some(true),
@@ -301,8 +235,6 @@ impl Loaded {
             series_key: series_key(&mut layers, args.series_key)?,
         };
         let listen = layers.text("listen", args.listen, file.listen, "127.0.0.1:9464");
-        let show_paths =
-            |paths: &Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",");
         let settings = SliSettings {
             brokers: layers.text("brokers", args.brokers, file.brokers, "127.0.0.1:9092"),
             group: layers.text("group", args.group, file.group, "sli"),
@@ -327,33 +259,7 @@ impl Loaded {
 
     /// One line a setting: name, value, origin. Secrets are not among them.
     pub fn describe(&self) -> String {
-        let width = |index: usize| {
-            let lengths = self.origins.iter().map(|row| [row.0.len(), row.1.len()][index]);
-            lengths.max().unwrap_or(0)
-        };
-        let (names, values) = (width(0), width(1).min(48));
-        let mut text = String::new();
-        for (name, value, origin) in &self.origins {
-            let _ = writeln!(text, "{name:names$}  {value:values$}  {origin}");
-        }
-        text.trim_end().to_owned()
-    }
-}
-
-impl File {
-    fn read(path: &Path) -> anyhow::Result<Self> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("couldn't read the configuration {shown}"))?;
-        let file: Self = serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
-        for key in file.kafka_properties.keys() {
-            if is_secret(key) {
-                let variable = format!("{PROPERTY_PREFIX}{}", key.replace('.', "_").to_uppercase());
-                bail!(
-                    "{shown}: kafka_properties.{key} is a secret and does not belong into a file: set {variable} instead"
-                );
-            }
-        }
-        Ok(file)
+        describe(&self.origins)
     }
 }
 
@@ -364,12 +270,19 @@ impl SliSettings {
         Ok(Bundle { settings: self.bundle.clone(), definitions })
     }
 
-    /// Settings of one worker's clients.
-    pub fn kafka(&self, worker: u32) -> KafkaSettings {
-        let mut kafka = KafkaSettings::new(&self.brokers, &self.group, self.ordinal, worker);
-        kafka.output_prefix = self.output_prefix.clone();
-        kafka.client.properties = self.properties.clone();
-        kafka
+    /// What its process needs to know.
+    pub fn serving(&self) -> Serving {
+        Serving {
+            stage: "streamgauge-sli",
+            brokers: self.brokers.clone(),
+            group: self.group.clone(),
+            ordinal: self.ordinal,
+            workers: self.workers,
+            output_prefix: self.output_prefix.clone(),
+            properties: self.properties.clone(),
+            pace: self.pace,
+            listen: self.listen,
+        }
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -384,7 +297,7 @@ impl SliSettings {
         if self.workers > 256 {
             bail!("workers is {}; it must be at most 256", self.workers);
         }
-        self.kafka(0).check().map_err(Into::into)
+        self.serving().kafka(0).check().map_err(Into::into)
     }
 }
 
@@ -397,52 +310,4 @@ fn series_key(layers: &mut Layers<'_>, text: Option<String>) -> anyhow::Result<S
     Ok(layers.choose("series_key", key, None, default.clone(), |key| {
         if *key == default { "built in".to_owned() } else { "set (not shown)".to_owned() }
     }))
-}
-
-fn ordinal(text: &str, only_printing: bool) -> anyhow::Result<u32> {
-    let remedy = "give each instance of a group a number of its own: --ordinal 0, --ordinal 1, …, or --ordinal from-hostname in a StatefulSet";
-    match text {
-        "" if only_printing => Ok(0),
-        "" => bail!("ordinal is not set: {remedy}"),
-        "from-hostname" => {
-            let host =
-                std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/etc/hostname")).unwrap_or_default();
-            let host = host.trim().to_owned();
-            let number = host.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
-            number.with_context(|| format!("ordinal: the host name {host:?} does not end in - and a number; {remedy}"))
-        }
-        number => number.parse().map_err(|_| anyhow::anyhow!("ordinal is {number:?}, not a number; {remedy}")),
-    }
-}
-
-fn parse_listen(text: &str) -> anyhow::Result<Option<SocketAddr>> {
-    if text == "off" {
-        return Ok(None);
-    }
-    text.parse()
-        .map(Some)
-        .map_err(|_| anyhow::anyhow!("listen is {text:?}; expected an address such as 127.0.0.1:9464, or off"))
-}
-
-fn properties(
-    layers: &mut Layers<'_>,
-    mut properties: BTreeMap<String, String>,
-    flags: &[String],
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut origins: BTreeMap<String, String> =
-        properties.keys().map(|key| (key.clone(), layers.file.clone())).collect();
-    for (key, value, variable) in properties_of_environment() {
-        origins.insert(key.clone(), variable);
-        properties.insert(key, value);
-    }
-    for (key, value) in properties_of_flags(flags)? {
-        origins.insert(key.clone(), "-X".to_owned());
-        properties.insert(key, value);
-    }
-    for (key, value) in &properties {
-        let shown = if is_secret(key) { "set (not shown)".to_owned() } else { value.clone() };
-        let origin = origins.get(key).cloned().unwrap_or_default();
-        layers.origins.push(("kafka_property", format!("{key}={shown}"), origin));
-    }
-    Ok(properties)
 }

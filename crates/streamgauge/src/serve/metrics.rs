@@ -9,9 +9,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use streamgauge_events::EventTime;
 use streamgauge_kafka::{KafkaLog, TransactionStats};
-use streamgauge_stage::Worker;
 use streamgauge_stage::worker::{Counters, PartitionView};
-use streamgauge_stage_sli::SliStage;
+use streamgauge_stage::{Stage, Worker};
 
 use crate::shell;
 
@@ -19,6 +18,8 @@ use crate::shell;
 #[derive(Clone, Debug)]
 pub struct Board {
     workers: Arc<Mutex<Vec<Option<WorkerSnapshot>>>>,
+    /// What the stage itself has to say, by worker.
+    own: Arc<Mutex<Vec<Vec<Family>>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ struct PartitionSnapshot {
 }
 
 impl WorkerSnapshot {
-    pub fn of(worker: &Worker<KafkaLog, SliStage>, inputs: &[String]) -> Self {
+    pub fn of<S: Stage>(worker: &Worker<KafkaLog, S>, inputs: &[String]) -> Self {
         let partition = |view: PartitionView| PartitionSnapshot {
             topic: inputs.get(usize::from(view.source.topic)).cloned().unwrap_or_default(),
             lag: worker.log().log_end(view.source).map(|end| (end - view.position).max(0)),
@@ -57,7 +58,16 @@ impl WorkerSnapshot {
 
 impl Board {
     pub fn new(workers: usize) -> Self {
-        Self { workers: Arc::new(Mutex::new(vec![None; workers])) }
+        Self {
+            workers: Arc::new(Mutex::new(vec![None; workers])),
+            own: Arc::new(Mutex::new(vec![Vec::new(); workers])),
+        }
+    }
+
+    /// Families of the stage's own, in place of those that this worker had published before. Of one name, all workers' samples
+    /// are shown together.
+    pub fn publish_own(&self, worker: usize, families: Vec<Family>) {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)[worker] = families;
     }
 
     pub fn publish(&self, worker: usize, snapshot: WorkerSnapshot) {
@@ -89,14 +99,23 @@ impl Board {
 }
 
 /// One sample: labels and value.
-type Samples = Vec<(Vec<(String, String)>, f64)>;
+pub type Samples = Vec<(Vec<(String, String)>, f64)>;
 
 impl Collector for Board {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let live: Vec<(usize, &WorkerSnapshot)> =
             workers.iter().enumerate().filter_map(|(index, snapshot)| Some((index, snapshot.as_ref()?))).collect();
-        for (name, help, kind, samples) in families(&live) {
+        let mut families = families(&live);
+        for (name, help, kind, samples) in
+            self.own.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned()
+        {
+            match families.iter_mut().find(|family| family.0 == name) {
+                Some(family) => family.3.extend(samples),
+                None => families.push((name, help, kind, samples)),
+            }
+        }
+        for (name, help, kind, samples) in families {
             let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
             for (labels, value) in samples {
                 let mut sample = metric.encode_family(&labels)?;
@@ -110,7 +129,8 @@ impl Collector for Board {
     }
 }
 
-type Family = (&'static str, &'static str, MetricType, Samples);
+/// Name, help, type and samples.
+pub type Family = (&'static str, &'static str, MetricType, Samples);
 
 fn families(live: &[(usize, &WorkerSnapshot)]) -> Vec<Family> {
     use MetricType::{Counter, Gauge};
