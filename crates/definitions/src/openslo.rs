@@ -4,21 +4,25 @@ mod measure;
 mod sli;
 mod slo;
 mod source;
+mod window;
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 use streamgauge_events::topics;
 
-use crate::mistake::{Map, Mistake, Reader, closest, text_of};
+use crate::mistake::{Map, Mistake, Reader, closest, listed, text_of};
 use crate::model::{Definitions, Service, Slo};
-use crate::yaml::{self, Node, Place};
+use crate::scalar::{duration_text, duration_us, whole_number};
+use crate::yaml::{self, Content, Node, Place};
 use sli::sli;
 use slo::slo;
 use source::source;
 
 const API_VERSION: &str = "openslo/v1";
 const SOURCE_TYPE: &str = "streamgauge";
+/// Slices and windows hold whole panes of this length; other lengths of panes are checked where they are set.
+const PANE_US: i64 = 10_000_000;
 const KINDS: [&str; 4] = ["Service", "DataSource", "SLI", "SLO"];
 
 /// The SLIs that every topic has without a definition.
@@ -41,8 +45,7 @@ impl Definitions {
         let mut all = Reading {
             definitions: Self::default(),
             mistakes: Vec::new(),
-            slis: Vec::new(),
-            slos: Vec::new(),
+            waiting: Vec::new(),
             broken: BTreeSet::new(),
             has_unnamed: false,
             schema_file,
@@ -65,18 +68,23 @@ impl Definitions {
 struct Reading<'r> {
     definitions: Definitions,
     mistakes: Vec<Mistake>,
-    /// SLIs wait until every service and source is known.
-    slis: Vec<(String, String, Node)>,
-    /// SLOs wait until every SLI is known.
-    slos: Vec<(String, String, Node)>,
-    /// Services and sources that are there, but wrong: whoever refers to them makes no mistake by that.
+    /// Documents that refer to others wait until all of those are known.
+    waiting: Vec<Waiting>,
+    /// What is there, but wrong, as `kind/name`: whoever refers to it makes no mistake by that.
     broken: BTreeSet<String>,
     /// A document may be any of those that are referred to, since its name or kind can't be read.
     has_unnamed: bool,
     schema_file: SchemaFile<'r>,
 }
 
-/// What SLIs may refer to.
+struct Waiting {
+    file: String,
+    kind: String,
+    name: String,
+    node: Node,
+}
+
+/// What documents may refer to.
 struct Known<'k> {
     definitions: &'k Definitions,
     broken: &'k BTreeSet<String>,
@@ -86,8 +94,8 @@ struct Known<'k> {
 impl Known<'_> {
     /// Whether a document that declares this stands there, but can't be read. What is nearly one of the `declared` names
     /// is more probably a slip of the pen.
-    fn may_be_broken<'d>(&self, name: &str, declared: impl IntoIterator<Item = &'d str>) -> bool {
-        self.broken.contains(name) || (self.has_unnamed && closest(name, declared).is_none())
+    fn may_be_broken<'d>(&self, kind: &str, name: &str, declared: impl IntoIterator<Item = &'d str>) -> bool {
+        self.broken.contains(&format!("{kind}/{name}")) || (self.has_unnamed && closest(name, declared).is_none())
     }
 }
 
@@ -115,7 +123,7 @@ impl Reading<'_> {
         match kind.as_str() {
             "Service" => {
                 let Some(service) = service(&mut reader, map, display_name) else {
-                    broken.insert(name);
+                    broken.insert(reader.document);
                     return;
                 };
                 match definitions.services.entry(name) {
@@ -126,7 +134,7 @@ impl Reading<'_> {
             "DataSource" => {
                 let found = source(&mut reader, map, &name, self.schema_file);
                 let Some((topic, place, source)) = found else {
-                    broken.insert(name);
+                    broken.insert(reader.document);
                     return;
                 };
                 if definitions.sources.values().any(|known| known.name == name) {
@@ -140,32 +148,33 @@ impl Reading<'_> {
                 }
             }
             _ => {
-                let waiting = if kind == "SLO" { &mut self.slos } else { &mut self.slis };
-                if waiting.iter().any(|(_, known, _)| *known == name) {
+                if self.waiting.iter().any(|known| (&known.kind, &known.name) == (&kind, &name)) {
                     twice(&mut reader, node.place);
                 } else {
-                    waiting.push((file.to_owned(), name, node));
+                    self.waiting.push(Waiting { file: file.to_owned(), kind, name, node });
                 }
             }
         }
     }
 
     fn finish(mut self) -> Result<Definitions, Vec<Mistake>> {
-        let mut slis_with_mistakes = BTreeSet::new();
-        for (file, name, node) in std::mem::take(&mut self.slis) {
-            let Some((map, _)) = behind_the_head(&file, &node) else { continue };
-            let mut reader = Reader { file: &file, document: format!("SLI/{name}"), mistakes: &mut self.mistakes };
-            let known = Known { definitions: &self.definitions, broken: &self.broken, has_unnamed: self.has_unnamed };
-            match sli(&mut reader, map, &known) {
-                Some(sli) => drop(self.definitions.slis.insert(name, sli)),
-                None => drop(slis_with_mistakes.insert(name)),
-            }
-        }
-        for (file, name, node) in std::mem::take(&mut self.slos) {
+        let (slis, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.kind == "SLI");
+        for Waiting { file, kind, name, node } in slis.into_iter().chain(others) {
             let Some((map, display_name)) = behind_the_head(&file, &node) else { continue };
-            let mut reader = Reader { file: &file, document: format!("SLO/{name}"), mistakes: &mut self.mistakes };
-            if let Some(slo) = slo(&mut reader, map, &self.definitions, &slis_with_mistakes) {
-                self.definitions.slos.insert(name, Slo { display_name, ..slo });
+            let document = format!("{kind}/{name}");
+            let mut reader = Reader { file: &file, document: document.clone(), mistakes: &mut self.mistakes };
+            let known = Known { definitions: &self.definitions, broken: &self.broken, has_unnamed: self.has_unnamed };
+            match kind.as_str() {
+                "SLI" => match sli(&mut reader, map, &known) {
+                    Some(sli) => drop(self.definitions.slis.insert(name, sli)),
+                    None => drop(self.broken.insert(document)),
+                },
+                _ => {
+                    if let Some(slo) = slo(&mut reader, map, &known) {
+                        self.definitions.slos.insert(name, Slo { display_name, ..slo });
+                    }
+                }
             }
         }
         if self.mistakes.is_empty() {
@@ -283,6 +292,76 @@ fn source_type(reader: &mut Reader<'_>, found: Option<&Node>, path: &str) {
         let remedy = "Other types are for other tools; keep their documents where streamgauge does not read them.";
         reader.wrong(node, path, &format!("`{SOURCE_TYPE}`"), remedy);
     }
+}
+
+/// The name of a document of that kind; `None`, with a mistake, if there is none.
+fn reference<'n>(
+    reader: &mut Reader<'_>,
+    node: &'n Node,
+    path: &str,
+    kind: &str,
+    declared: &[&str],
+    known: &Known<'_>,
+) -> Option<&'n str> {
+    let name = text_of(reader, node, path, &format!("the name of a document of kind {kind}"))?;
+    if declared.contains(&name) {
+        return Some(name);
+    }
+    let names = || declared.iter().copied();
+    if !known.may_be_broken(kind, name, names()) {
+        let expected = match declared {
+            [] => format!("the name of a document of kind {kind}, of which there is none"),
+            _ => format!("the name of a document of kind {kind}: {}", listed(names())),
+        };
+        let remedy = match closest(name, names()) {
+            Some(meant) => format!("Did you mean `{meant}`?"),
+            None => format!("Add a document with `kind: {kind}` and metadata.name {name}."),
+        };
+        reader.wrong(node, path, &expected, &remedy);
+    }
+    None
+}
+
+/// OpenSLO writes some things as lists that hold one.
+fn only<'n>(reader: &mut Reader<'_>, node: &'n Node, path: &str, remedy: &str) -> Option<Map<'n>> {
+    match &node.content {
+        Content::List(items) if items.len() == 1 => Map::of(reader, &items[0], &format!("{path}[0]")),
+        Content::List(items) => {
+            let found = format!("a list of {}", items.len());
+            reader.mistake(node.place, path, &found, "a list of one", remedy);
+            None
+        }
+        _ => {
+            reader.wrong(node, path, "a list of one", "Write `- ` before its first key.");
+            None
+        }
+    }
+}
+
+fn flag(reader: &mut Reader<'_>, node: &Node, path: &str, remedy: &str) -> Option<bool> {
+    let flag = match node.text() {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => None,
+    };
+    if flag.is_none() {
+        reader.wrong(node, path, "`true` or `false`", remedy);
+    }
+    flag
+}
+
+/// A duration, which may also count weeks, as OpenSLO has them.
+fn whole_panes(reader: &mut Reader<'_>, node: &Node, path: &str, remedy: &str) -> Option<i64> {
+    const WEEK_US: i64 = 7 * 86_400_000_000;
+    let text = node.text().unwrap_or_default();
+    let weeks = text.strip_suffix('w').and_then(whole_number).filter(|weeks| (1..=500).contains(weeks));
+    let found = weeks.map_or_else(|| duration_us(text).ok(), |weeks| Some(weeks as i64 * WEEK_US));
+    let found = found.filter(|us| us % PANE_US == 0);
+    if found.is_none() {
+        let expected = format!("a duration of whole panes ({}), up to 3660d", duration_text(PANE_US));
+        reader.wrong(node, path, &expected, remedy);
+    }
+    found
 }
 
 /// Of two keys one was expected: `both` tells which mistake was made.

@@ -98,7 +98,7 @@ metadata: {name: checkout}
 spec: {}
 ",
         expect![[r#"
-            slis.yaml:4:7: SLO/checkout: spec.budgetingMethod: found no such key; expected `Occurrences`, `Timeslices`, `RatioTimeslices`. Add `budgetingMethod:`.
+            slis.yaml:4:7: SLO/checkout: spec.budgetingMethod: found no such key; expected one of `Occurrences`, `Timeslices`, `RatioTimeslices`. Add `budgetingMethod:`.
             slis.yaml:4:7: SLO/checkout: spec.indicatorRef: found no such key; expected the name of an SLI. Add `indicatorRef:`.
             slis.yaml:4:7: SLO/checkout: spec.objectives: found no such key; expected a list with one objective. Add `objectives:`.
             slis.yaml:4:7: SLO/checkout: spec.service: found no such key; expected the name of a service. Add `service:`.

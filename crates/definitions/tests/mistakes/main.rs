@@ -3,4 +3,5 @@
 mod documents;
 mod shown;
 mod slis;
+mod slos;
 mod sources;
