@@ -1,9 +1,14 @@
 //! Documents of OpenSLO v1 → definitions, with every mistake of all files at once.
 
+mod alerts;
+mod condition;
+mod head;
 mod measure;
+mod severity;
 mod sli;
 mod slo;
 mod source;
+mod target;
 mod window;
 
 use std::collections::BTreeSet;
@@ -12,18 +17,25 @@ use std::collections::btree_map::Entry;
 use streamgauge_events::topics;
 
 use crate::mistake::{Map, Mistake, Reader, closest, listed, text_of};
-use crate::model::{Definitions, Service, Slo};
+use crate::model::{Definitions, Service};
+use crate::objective::Slo;
 use crate::scalar::{duration_text, duration_us, whole_number};
 use crate::yaml::{self, Content, Node, Place};
+use alerts::{Alerts, policy};
+use condition::condition;
+use head::{Metadata, head};
 use sli::sli;
 use slo::slo;
 use source::source;
+use target::notification_target;
 
 const API_VERSION: &str = "openslo/v1";
 const SOURCE_TYPE: &str = "streamgauge";
 /// Slices and windows hold whole panes of this length; other lengths of panes are checked where they are set.
 const PANE_US: i64 = 10_000_000;
-const KINDS: [&str; 4] = ["Service", "DataSource", "SLI", "SLO"];
+/// In the order in which they are read: each kind refers to those before it.
+const KINDS: [&str; 7] =
+    ["Service", "DataSource", "SLI", "AlertNotificationTarget", "AlertCondition", "AlertPolicy", "SLO"];
 
 /// The SLIs that every topic has without a definition.
 pub const GOLDEN_NAMES: [&str; 3] = [topics::REQUESTS, topics::SCORES, topics::RESOURCES];
@@ -45,6 +57,7 @@ impl Definitions {
         let mut all = Reading {
             definitions: Self::default(),
             mistakes: Vec::new(),
+            alerts: Alerts::default(),
             waiting: Vec::new(),
             broken: BTreeSet::new(),
             has_unnamed: false,
@@ -67,6 +80,7 @@ impl Definitions {
 
 struct Reading<'r> {
     definitions: Definitions,
+    alerts: Alerts,
     mistakes: Vec<Mistake>,
     /// Documents that refer to others wait until all of those are known.
     waiting: Vec<Waiting>,
@@ -116,7 +130,7 @@ impl Reading<'_> {
         let Self { definitions, mistakes, broken, has_unnamed, .. } = self;
         let mut reader = Reader { file, document: String::new(), mistakes };
         let Some(mut map) = Map::of(&mut reader, &node, "") else { return };
-        let Some(Head { kind, name, display_name }) = head(&mut reader, &mut map) else {
+        let Some((kind, Metadata { name, display_name, .. })) = head(&mut reader, &mut map) else {
             *has_unnamed = true;
             return;
         };
@@ -158,25 +172,14 @@ impl Reading<'_> {
     }
 
     fn finish(mut self) -> Result<Definitions, Vec<Mistake>> {
-        let (slis, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.kind == "SLI");
-        for Waiting { file, kind, name, node } in slis.into_iter().chain(others) {
-            let Some((map, display_name)) = behind_the_head(&file, &node) else { continue };
-            let document = format!("{kind}/{name}");
-            let mut reader = Reader { file: &file, document: document.clone(), mistakes: &mut self.mistakes };
-            let known = Known { definitions: &self.definitions, broken: &self.broken, has_unnamed: self.has_unnamed };
-            match kind.as_str() {
-                "SLI" => match sli(&mut reader, map, &known) {
-                    Some(sli) => drop(self.definitions.slis.insert(name, sli)),
-                    None => drop(self.broken.insert(document)),
-                },
-                _ => {
-                    if let Some(slo) = slo(&mut reader, map, &known) {
-                        self.definitions.slos.insert(name, Slo { display_name, ..slo });
-                    }
-                }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.sort_by_key(|waiting| KINDS.iter().position(|kind| *kind == waiting.kind));
+        for waiting in waiting {
+            if self.referring(&waiting).is_none() {
+                self.broken.insert(format!("{}/{}", waiting.kind, waiting.name));
             }
         }
+        self.definitions.notification_targets = self.alerts.targets;
         if self.mistakes.is_empty() {
             match too_large(&self.definitions) {
                 None => return Ok(self.definitions),
@@ -186,15 +189,46 @@ impl Reading<'_> {
         self.mistakes.sort();
         Err(self.mistakes)
     }
+
+    /// A document that may refer to others; `None` where it is wrong.
+    fn referring(&mut self, Waiting { file, kind, name, node }: &Waiting) -> Option<()> {
+        let (map, metadata) = behind_the_head(file, node)?;
+        let mut reader = Reader { file, document: format!("{kind}/{name}"), mistakes: &mut self.mistakes };
+        let known = Known { definitions: &self.definitions, broken: &self.broken, has_unnamed: self.has_unnamed };
+        let alerts = &mut self.alerts;
+        match kind.as_str() {
+            "SLI" => {
+                let sli = sli(&mut reader, map, &known)?;
+                self.definitions.slis.insert(name.clone(), sli);
+            }
+            "AlertNotificationTarget" => {
+                let target = notification_target(&mut reader, map, &metadata)?;
+                alerts.targets.insert(name.clone(), target);
+            }
+            "AlertCondition" => {
+                let condition = condition(&mut reader, map, &metadata)?;
+                alerts.conditions.insert(name.clone(), condition);
+            }
+            "AlertPolicy" => {
+                let rule = policy(&mut reader, map, &metadata, alerts, &known)?;
+                alerts.policies.insert(name.clone(), rule);
+            }
+            _ => {
+                let slo = slo(&mut reader, map, alerts, &known)?;
+                self.definitions.slos.insert(name.clone(), Slo { display_name: metadata.display_name, ..slo });
+            }
+        }
+        Some(())
+    }
 }
 
-/// What stands behind the head of a document, and its `displayName`. The head was read before: what is wrong there is known.
-fn behind_the_head<'n>(file: &str, node: &'n Node) -> Option<(Map<'n>, Option<String>)> {
+/// What stands behind the head of a document. The head was read before: what is wrong there is known.
+fn behind_the_head<'n>(file: &str, node: &'n Node) -> Option<(Map<'n>, Metadata<'n>)> {
     let mut known = Vec::new();
     let mut reader = Reader { file, document: String::new(), mistakes: &mut known };
     let mut map = Map::of(&mut reader, node, "")?;
-    let head = head(&mut reader, &mut map)?;
-    Some((map, head.display_name))
+    let (_, metadata) = head(&mut reader, &mut map)?;
+    Some((map, metadata))
 }
 
 /// Definitions are one record in the log, and every event looks them up.
@@ -225,54 +259,6 @@ fn twice(reader: &mut Reader<'_>, place: Place) {
         "a name of its own",
         "Rename or remove one.",
     );
-}
-
-struct Head {
-    kind: String,
-    name: String,
-    display_name: Option<String>,
-}
-
-/// What every document begins with; `reader` names the document from then on.
-fn head(reader: &mut Reader<'_>, map: &mut Map<'_>) -> Option<Head> {
-    let version = map.need(reader, "apiVersion", &format!("`{API_VERSION}`"));
-    if let Some(node) = version.filter(|node| node.text() != Some(API_VERSION)) {
-        reader.wrong(node, "apiVersion", &format!("`{API_VERSION}`"), "Other versions of OpenSLO are not supported.");
-    }
-    let kinds = "`Service`, `DataSource`, `SLI` or `SLO`";
-    let kind_node = map.need(reader, "kind", kinds);
-    let kind = kind_node.and_then(Node::text).filter(|kind| KINDS.contains(kind));
-    if let (Some(node), None) = (kind_node, kind) {
-        reader.wrong(node, "kind", kinds, "Remove the document, or keep it where streamgauge does not read it.");
-    }
-    let metadata = map.need_map(reader, "metadata", "a block with the name");
-    let mut display_name = None;
-    let name = metadata.and_then(|mut metadata| {
-        let node = metadata.need(reader, "name", "a name");
-        display_name = metadata.text(reader, "displayName", "a text").map(str::to_owned);
-        metadata.take("labels");
-        metadata.take("annotations");
-        metadata.finish(reader, &["name", "displayName", "labels", "annotations"]);
-        checked_name(reader, node?)
-    });
-    let (kind, name) = (kind?.to_owned(), name?);
-    reader.document = format!("{kind}/{name}");
-    Some(Head { kind, name, display_name })
-}
-
-fn checked_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
-    let name = text_of(reader, node, "metadata.name", "a name")?;
-    if GOLDEN_NAMES.contains(&name) {
-        let remedy = "That name is taken by the golden signals: choose another one.";
-        reader.wrong(node, "metadata.name", "a name of its own", remedy);
-        return None;
-    }
-    if name.is_empty() || name.len() > 128 || name.starts_with("__") || name.contains(char::is_control) {
-        let expected = "1 to 128 bytes without control characters that don't begin with __";
-        reader.wrong(node, "metadata.name", expected, "Choose another name.");
-        return None;
-    }
-    Some(name.to_owned())
 }
 
 // ---- Service
@@ -323,19 +309,23 @@ fn reference<'n>(
 }
 
 /// OpenSLO writes some things as lists that hold one.
-fn only<'n>(reader: &mut Reader<'_>, node: &'n Node, path: &str, remedy: &str) -> Option<Map<'n>> {
-    match &node.content {
-        Content::List(items) if items.len() == 1 => Map::of(reader, &items[0], &format!("{path}[0]")),
-        Content::List(items) => {
+fn only<'n>(reader: &mut Reader<'_>, node: &'n Node, path: &str, remedy: &str) -> Option<&'n Node> {
+    match list(reader, node, path, "a list of one")? {
+        [item] => Some(item),
+        items => {
             let found = format!("a list of {}", items.len());
             reader.mistake(node.place, path, &found, "a list of one", remedy);
             None
         }
-        _ => {
-            reader.wrong(node, path, "a list of one", "Write `- ` before its first key.");
-            None
-        }
     }
+}
+
+fn list<'n>(reader: &mut Reader<'_>, node: &'n Node, path: &str, expected: &str) -> Option<&'n [Node]> {
+    if let Content::List(items) = &node.content {
+        return Some(items);
+    }
+    reader.wrong(node, path, expected, "Write `- ` before its first key.");
+    None
 }
 
 fn flag(reader: &mut Reader<'_>, node: &Node, path: &str, remedy: &str) -> Option<bool> {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
-use streamgauge_definitions::{Budgeting, CalendarUnit, Definitions, Share, Slo, TimeWindow};
+use streamgauge_definitions::{
+    AlertCondition, AlertRule, Budgeting, CalendarUnit, Definitions, Share, Slo, TimeWindow,
+};
 use streamgauge_events::EventTime;
-use streamgauge_slo::burn::tiers_of;
 use streamgauge_slo::calendar::Unit;
 use streamgauge_slo::evaluate::Method;
 use streamgauge_slo::{
-    Alert, Calendar, Condition, Evaluator, Forecast, Fraction, Objective, Period, Rule, Severity, Tally, Target,
+    Alert, Calendar, Condition, Evaluator, Forecast, Fraction, Objective, Period, Rule, Severity, Tally, Target, Tier,
     Transition,
 };
 use streamgauge_windows::window::rfc3339_text;
@@ -34,46 +35,22 @@ struct Followed {
     evaluated: Option<(EventTime, EventTime)>,
 }
 
-/// Below this share the budget is low, and is no longer where so much remains again.
-const LOW: (Fraction, Fraction) = (Fraction::new(1, 10), Fraction::new(15, 100));
-/// Where nothing remains the budget is exhausted; until so much remains again.
-const EXHAUSTED: (Fraction, Fraction) = (Fraction::ZERO, Fraction::new(5, 100));
-
-/// The alarms of an objective: four burn-rate tiers, a low and an exhausted budget.
-pub fn default_rules(window: &TimeWindow, pane_us: i64) -> Vec<Rule> {
-    let rule = |name: String, severity, condition| Rule { name, severity, condition, pending_points: 1 };
-    let tiers = tiers_of(nominal_us(window), pane_us);
-    let mut rules: Vec<Rule> = tiers
-        .into_iter()
-        .map(|tier| {
-            let text = streamgauge_definitions::duration_text;
-            let name = format!("burn-{}-{}", text(tier.long_us), text(tier.short_us));
-            rule(name, tier.severity, Condition::Burn(tier))
-        })
-        .collect();
-    for (name, severity, (share, clears_at)) in
-        [("budget-low", Severity::Major, LOW), ("budget-exhausted", Severity::Critical, EXHAUSTED)]
-    {
-        rules.push(rule(name.to_owned(), severity, Condition::Remaining { share, clears_at }));
-    }
-    rules
-}
-
-/// The length by which tiers are chosen: months count as 30 days.
-fn nominal_us(window: &TimeWindow) -> i64 {
-    const DAY_US: i64 = 86_400_000_000;
-    match window {
-        TimeWindow::Rolling { length_us } => *length_us,
-        TimeWindow::Calendar { unit, count, .. } => {
-            let days = match unit {
-                CalendarUnit::Days => 1,
-                CalendarUnit::Weeks => 7,
-                CalendarUnit::Months => 30,
-                CalendarUnit::Years => 365,
-            };
-            days * i64::from(*count) * DAY_US
-        }
-    }
+/// The alarms of an objective, its own or the default ones.
+pub fn rules_of(definitions: &Definitions, slo: &Slo, pane_us: i64) -> Vec<Rule> {
+    let rule = |alert: AlertRule| {
+        let severity = alert.severity;
+        let condition = match alert.condition {
+            AlertCondition::Burn { factor, long_us, short_us } => {
+                Condition::Burn(Tier { long_us, short_us, factor, severity })
+            }
+            AlertCondition::Remaining { below, clears_at } => Condition::Remaining { share: below, clears_at },
+            AlertCondition::Absence { silent_us, within_us } => Condition::Absence { silent_us, within_us },
+        };
+        // Each grid point stands for the pane before it.
+        let points = (alert.pending_us.max(0) as u64).div_ceil(pane_us.max(1) as u64);
+        Rule { name: alert.name, severity, condition, pending_points: u32::try_from(points).unwrap_or(u32::MAX) }
+    };
+    definitions.alerts_of(slo, pane_us).into_iter().map(rule).collect()
 }
 
 /// Definitions are checked where they are read; one that can't be followed is named.
@@ -96,7 +73,7 @@ impl Objectives {
             let cannot = |why: String| CannotFollow { slo: name.clone(), why };
             let sli = definitions.slis.get(&slo.indicator);
             let sli = sli.ok_or_else(|| cannot(format!("no SLI is called {}", slo.indicator)))?;
-            let objective = objective_of(slo, pane_us).map_err(cannot)?;
+            let objective = objective_of(definitions, slo, pane_us).map_err(cannot)?;
             let topic = topic_of(&slo.indicator);
             let feed = Feed::new(sli, &topic);
             let evaluator = Evaluator::new(objective, pane_us).projected();
@@ -137,7 +114,7 @@ impl Objectives {
     }
 }
 
-fn objective_of(slo: &Slo, pane_us: i64) -> Result<Objective, String> {
+fn objective_of(definitions: &Definitions, slo: &Slo, pane_us: i64) -> Result<Objective, String> {
     let fraction = |share: Share| Fraction::new(share.numerator, share.denominator);
     let target = Target::new(fraction(slo.target)).map_err(|error| error.to_string())?;
     let method = match slo.budgeting {
@@ -160,7 +137,7 @@ fn objective_of(slo: &Slo, pane_us: i64) -> Result<Objective, String> {
             Period::Calendar(Calendar::new(unit, count, anchor, zone).ok_or("a window of no length")?)
         }
     };
-    Ok(Objective { target, method, period, rules: default_rules(&slo.window, pane_us) })
+    Ok(Objective { target, method, period, rules: rules_of(definitions, slo, pane_us) })
 }
 
 impl Followed {

@@ -81,7 +81,7 @@ fn report(mistakes: &[Mistake], files: usize) -> Vec<String> {
 }
 
 fn summary(definitions: &Definitions) -> Vec<String> {
-    let Definitions { services, sources, slis, slos } = definitions;
+    let Definitions { services, sources, slis, slos, notification_targets: _ } = definitions;
     let mut lines = Vec::new();
     for (name, sli) in slis {
         lines.push(format!("  {name}  {} of {} in {}", sli.good.name(), sli.service, sli.topic));

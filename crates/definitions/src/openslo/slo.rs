@@ -1,9 +1,12 @@
 //! `SLO` documents: how good an SLI is promised to be, over which time, and how bad ones spend the budget.
 
+use super::alerts::{Alerts, policies};
 use super::window::time_window;
 use super::{Known, only, reference, whole_panes};
+use crate::alarm::{AlertCondition, AlertRule};
 use crate::mistake::{Map, Reader, listed};
-use crate::model::{Budgeting, Share, Sli, Slo, TimeWindow};
+use crate::model::{Share, Sli};
+use crate::objective::{Budgeting, Slo, TimeWindow};
 use crate::scalar::{duration_text, share, whole_number};
 use crate::yaml::{Node, Place};
 
@@ -12,7 +15,7 @@ const QUARTER_HOUR_US: i64 = 900_000_000;
 const MINUTE_US: i64 = 60_000_000;
 const METHODS: [&str; 3] = ["Occurrences", "Timeslices", "RatioTimeslices"];
 
-pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, known: &Known<'_>) -> Option<Slo> {
+pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, alerts: &mut Alerts, known: &Known<'_>) -> Option<Slo> {
     let mut spec = map.need_map(reader, "spec", "a block of keys")?;
     map.finish(reader, &["apiVersion", "kind", "metadata", "spec"]);
     let description = spec.text(reader, "description", "a text").map(str::to_owned);
@@ -25,7 +28,8 @@ pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, known: &Known<'_>) 
     });
     let window = spec.need(reader, "timeWindow", "a list with one time window");
     let window = window.and_then(|node| {
-        let map = only(reader, node, "spec.timeWindow", ONE_EACH)?;
+        let item = only(reader, node, "spec.timeWindow", ONE_EACH)?;
+        let map = Map::of(reader, item, "spec.timeWindow[0]")?;
         time_window(reader, map)
     });
     let method = spec.need(reader, "budgetingMethod", &format!("one of {}", listed(METHODS))).and_then(|node| {
@@ -37,14 +41,25 @@ pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, known: &Known<'_>) 
         method
     });
     let objective = spec.need(reader, "objectives", "a list with one objective");
-    let objective = objective.and_then(|node| Some((node.place, only(reader, node, "spec.objectives", ONE_EACH)?)));
-    let objective = objective.and_then(|(place, map)| Some((place, objective_of(reader, map, method?)?)));
-    spec.finish(reader, &["description", "service", "indicatorRef", "timeWindow", "budgetingMethod", "objectives"]);
+    let objective = objective.and_then(|node| {
+        let item = only(reader, node, "spec.objectives", ONE_EACH)?;
+        let map = Map::of(reader, item, "spec.objectives[0]")?;
+        Some((node.place, objective_of(reader, map, method?)?))
+    });
+    let rules = spec.take("alertPolicies").map(|node| policies(reader, node, alerts, known));
+    spec.finish(reader, &KEYS);
     let is_of_its_sli = service.map(|node| service_fits(reader, node, indicator, known));
     let (name, sli) = indicator?;
     let window = window?;
     let (place, (target, budgeting)) = objective?;
-    let fits = slices_fit(reader, place, sli, budgeting) & width_fits(reader, place, budgeting, &window);
+    let mut fits = slices_fit(reader, place, sli, budgeting) & width_fits(reader, place, budgeting, &window);
+    let rules = match rules {
+        None => None,
+        Some(rules) => Some(rules?),
+    };
+    for (index, (place, rule)) in rules.iter().flatten().enumerate() {
+        fits &= rule_fits(reader, *place, index, rule, sli, &window);
+    }
     (fits && is_of_its_sli?).then(|| Slo {
         display_name: None,
         description,
@@ -53,8 +68,12 @@ pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, known: &Known<'_>) 
         target,
         budgeting,
         window,
+        alerts: rules.map(|rules| rules.into_iter().map(|(_, rule)| rule).collect()),
     })
 }
+
+const KEYS: [&str; 7] =
+    ["description", "service", "indicatorRef", "timeWindow", "budgetingMethod", "objectives", "alertPolicies"];
 
 /// More than one has no meaning yet that anybody agrees on.
 const ONE_EACH: &str = "Write an SLO of its own for each.";
@@ -219,4 +238,33 @@ fn width_fits(reader: &mut Reader<'_>, place: Place, budgeting: Budgeting, windo
         );
     }
     fits
+}
+
+/// What a condition asks for must be there to be seen.
+fn rule_fits(
+    reader: &mut Reader<'_>,
+    place: Place,
+    index: usize,
+    rule: &AlertRule,
+    sli: &Sli,
+    window: &TimeWindow,
+) -> bool {
+    let (found, expected, remedy) = match (rule.condition, sli.good.slice()) {
+        (AlertCondition::Burn { long_us, .. }, _) if long_us > window.nominal_us() => (
+            format!("`{}` over {}", rule.name, duration_text(long_us)),
+            format!("at most the time window of the objective, {window}"),
+            "Cite another policy, or lengthen the time window.",
+        ),
+        (AlertCondition::Absence { silent_us, .. }, Some(slice)) if silent_us < 2 * slice.length_us => {
+            let (twice, once) = (duration_text(2 * slice.length_us), duration_text(slice.length_us));
+            (
+                format!("`{}` after a silence of {}", rule.name, duration_text(silent_us)),
+                format!("at least {twice}, since a slice of {once} is counted when it ends"),
+                "Lengthen `alertAfter`, or watch an SLI that judges events.",
+            )
+        }
+        _ => return true,
+    };
+    reader.mistake(place, &format!("spec.alertPolicies[{index}]"), &found, &expected, remedy);
+    false
 }

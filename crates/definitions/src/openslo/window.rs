@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::{flag, whole_panes};
 use crate::mistake::{Map, Reader, text_of};
-use crate::model::{CalendarUnit, TimeWindow};
+use crate::objective::{CalendarUnit, TimeWindow};
 use crate::scalar::whole_number;
 use crate::yaml::Node;
 
