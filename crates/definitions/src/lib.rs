@@ -5,7 +5,7 @@
 //! never ignored. Must never know: files, Kafka, clocks, how a stage counts.
 
 mod openslo;
-pub use openslo::{GOLDEN_NAMES, SchemaFile};
+pub use openslo::{Checked, GOLDEN_NAMES, SchemaFile};
 
 mod bundle;
 pub use bundle::{Bundle, BundleSettings, SeriesKey};

@@ -32,6 +32,9 @@ pub struct Service {
     pub display_name: Option<String>,
     #[serde(default)]
     pub description: Option<String>,
+    /// Who is asked when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A topic of events: of which kind they are, and how they are written.

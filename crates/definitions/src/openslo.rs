@@ -9,6 +9,7 @@ mod sli;
 mod slo;
 mod source;
 mod target;
+mod warnings;
 mod window;
 
 use std::collections::BTreeSet;
@@ -48,15 +49,29 @@ const BYTES_MAX: usize = 900_000;
 /// Reads the schema file that a definition file names: (definition file, name) → text, or why not.
 pub type SchemaFile<'r> = &'r dyn Fn(&str, &str) -> Result<String, String>;
 
+/// What a set of files says.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    pub definitions: Result<Definitions, Vec<Mistake>>,
+    /// What is allowed, and probably not meant, where that can be told; in order.
+    pub warnings: Vec<Mistake>,
+}
+
 impl Definitions {
     /// All files together: (name, text).
     pub fn read<'t>(
         files: impl IntoIterator<Item = (&'t str, &'t str)>,
         schema_file: SchemaFile<'_>,
     ) -> Result<Self, Vec<Mistake>> {
+        Self::check(files, schema_file).definitions
+    }
+
+    /// As [`Self::read`], with the warnings.
+    pub fn check<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>, schema_file: SchemaFile<'_>) -> Checked {
         let mut all = Reading {
             definitions: Self::default(),
             mistakes: Vec::new(),
+            warnings: Vec::new(),
             alerts: Alerts::default(),
             waiting: Vec::new(),
             broken: BTreeSet::new(),
@@ -82,6 +97,7 @@ struct Reading<'r> {
     definitions: Definitions,
     alerts: Alerts,
     mistakes: Vec<Mistake>,
+    warnings: Vec<Mistake>,
     /// Documents that refer to others wait until all of those are known.
     waiting: Vec<Waiting>,
     /// What is there, but wrong, as `kind/name`: whoever refers to it makes no mistake by that.
@@ -120,23 +136,25 @@ impl Reading<'_> {
             self.document(file, document);
         }
         if let Some(error) = error {
-            let mut reader = Reader { file, document: String::new(), mistakes: &mut self.mistakes };
+            let (mistakes, warnings) = (&mut self.mistakes, &mut self.warnings);
+            let mut reader = Reader { file, document: String::new(), mistakes, warnings };
             let remedy = "Look at the indentation and the quotes there and just above.";
             reader.mistake(error.place, "", &format!("a mistake of syntax ({})", error.message), "valid YAML", remedy);
         }
     }
 
     fn document(&mut self, file: &str, node: Node) {
-        let Self { definitions, mistakes, broken, has_unnamed, .. } = self;
-        let mut reader = Reader { file, document: String::new(), mistakes };
+        let Self { definitions, mistakes, warnings, broken, has_unnamed, .. } = self;
+        let mut reader = Reader { file, document: String::new(), mistakes, warnings };
         let Some(mut map) = Map::of(&mut reader, &node, "") else { return };
-        let Some((kind, Metadata { name, display_name, .. })) = head(&mut reader, &mut map) else {
+        let Some((kind, metadata)) = head(&mut reader, &mut map) else {
             *has_unnamed = true;
             return;
         };
+        let name = metadata.name.clone();
         match kind.as_str() {
             "Service" => {
-                let Some(service) = service(&mut reader, map, display_name) else {
+                let Some(service) = service(&mut reader, map, metadata) else {
                     broken.insert(reader.document);
                     return;
                 };
@@ -171,7 +189,7 @@ impl Reading<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<Definitions, Vec<Mistake>> {
+    fn finish(mut self) -> Checked {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.sort_by_key(|waiting| KINDS.iter().position(|kind| *kind == waiting.kind));
         for waiting in waiting {
@@ -179,21 +197,21 @@ impl Reading<'_> {
                 self.broken.insert(format!("{}/{}", waiting.kind, waiting.name));
             }
         }
-        self.definitions.notification_targets = self.alerts.targets;
-        if self.mistakes.is_empty() {
-            match too_large(&self.definitions) {
-                None => return Ok(self.definitions),
-                Some(mistake) => self.mistakes.push(mistake),
-            }
+        let Self { mut definitions, alerts, mut mistakes, mut warnings, .. } = self;
+        definitions.notification_targets = alerts.targets;
+        if mistakes.is_empty() {
+            mistakes.extend(too_large(&definitions));
         }
-        self.mistakes.sort();
-        Err(self.mistakes)
+        mistakes.sort();
+        warnings.sort();
+        Checked { definitions: if mistakes.is_empty() { Ok(definitions) } else { Err(mistakes) }, warnings }
     }
 
     /// A document that may refer to others; `None` where it is wrong.
     fn referring(&mut self, Waiting { file, kind, name, node }: &Waiting) -> Option<()> {
         let (map, metadata) = behind_the_head(file, node)?;
-        let mut reader = Reader { file, document: format!("{kind}/{name}"), mistakes: &mut self.mistakes };
+        let (mistakes, warnings) = (&mut self.mistakes, &mut self.warnings);
+        let mut reader = Reader { file, document: format!("{kind}/{name}"), mistakes, warnings };
         let known = Known { definitions: &self.definitions, broken: &self.broken, has_unnamed: self.has_unnamed };
         let alerts = &mut self.alerts;
         match kind.as_str() {
@@ -224,8 +242,8 @@ impl Reading<'_> {
 
 /// What stands behind the head of a document. The head was read before: what is wrong there is known.
 fn behind_the_head<'n>(file: &str, node: &'n Node) -> Option<(Map<'n>, Metadata<'n>)> {
-    let mut known = Vec::new();
-    let mut reader = Reader { file, document: String::new(), mistakes: &mut known };
+    let (mut known, mut warnings) = (Vec::new(), Vec::new());
+    let mut reader = Reader { file, document: String::new(), mistakes: &mut known, warnings: &mut warnings };
     let mut map = Map::of(&mut reader, node, "")?;
     let (_, metadata) = head(&mut reader, &mut map)?;
     Some((map, metadata))
@@ -263,12 +281,17 @@ fn twice(reader: &mut Reader<'_>, place: Place) {
 
 // ---- Service
 
-fn service(reader: &mut Reader<'_>, mut map: Map<'_>, display_name: Option<String>) -> Option<Service> {
+fn service(reader: &mut Reader<'_>, mut map: Map<'_>, metadata: Metadata<'_>) -> Option<Service> {
+    let Metadata { display_name, owner, place, .. } = metadata;
+    if owner.is_none() {
+        let remedy = "Add `labels: { owner: NAME }`.";
+        reader.warning(place, "metadata.labels.owner", "no owner", "who is asked when it fails", remedy);
+    }
     let mut spec = map.need_map(reader, "spec", "a block of keys; `{}` if there is nothing to say")?;
     let description = spec.text(reader, "description", "a text").map(str::to_owned);
     spec.finish(reader, &["description"]);
     map.finish(reader, &["apiVersion", "kind", "metadata", "spec"]);
-    Some(Service { display_name, description })
+    Some(Service { display_name, description, owner })
 }
 
 // ---- what documents have in common

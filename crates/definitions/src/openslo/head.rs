@@ -2,7 +2,7 @@
 
 use super::{API_VERSION, GOLDEN_NAMES, KINDS};
 use crate::mistake::{Map, Reader, closest, listed, text_of};
-use crate::yaml::Node;
+use crate::yaml::{Node, Place};
 
 /// Annotations of this prefix are ours; those of others are for other tools.
 const PREFIX: &str = "streamgauge.io/";
@@ -12,6 +12,9 @@ pub(super) const CLEARS_AT: &str = "streamgauge.io/clears-at";
 pub(super) struct Metadata<'n> {
     pub name: String,
     pub display_name: Option<String>,
+    /// The label of that name, of services alone.
+    pub owner: Option<String>,
+    pub place: Place,
     /// Ours alone.
     annotations: Vec<(&'n str, &'n Node)>,
     /// Where annotations stand.
@@ -64,13 +67,22 @@ fn metadata<'n>(reader: &mut Reader<'_>, map: &mut Map<'n>, kind: Option<&str>) 
     let mut metadata = map.need_map(reader, "metadata", "a block with the name")?;
     let node = metadata.need(reader, "name", "a name");
     let display_name = metadata.text(reader, "displayName", "a text").map(str::to_owned);
-    metadata.take("labels");
+    let labels_path = metadata.path_of("labels");
+    let labels = metadata.take("labels").filter(|_| kind == Some("Service"));
+    let owner = labels.and_then(|node| owner(reader, node, &labels_path));
+    let place = metadata.place();
     let path = metadata.path_of("annotations");
     let annotations = metadata.take("annotations").map(|node| annotations(reader, node, &path, kind));
     let name_path = metadata.path_of("name");
     metadata.finish(reader, &["name", "displayName", "labels", "annotations"]);
     let name = checked_name(reader, node?, &name_path)?;
-    Some(Metadata { name, display_name, annotations: annotations.unwrap_or_default(), path })
+    Some(Metadata { name, display_name, owner, place, annotations: annotations.unwrap_or_default(), path })
+}
+
+/// Other labels are for other tools.
+fn owner(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<String> {
+    let mut labels = Map::of(reader, node, path)?;
+    labels.text(reader, "owner", "a name: one owner answers").map(str::to_owned)
 }
 
 fn annotations<'n>(

@@ -1,6 +1,7 @@
 //! `SLO` documents: how good an SLI is promised to be, over which time, and how bad ones spend the budget.
 
 use super::alerts::{Alerts, policies};
+use super::warnings::{Places, warn};
 use super::window::time_window;
 use super::{Known, only, reference, whole_panes};
 use crate::alarm::{AlertCondition, AlertRule};
@@ -20,8 +21,8 @@ pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, alerts: &mut Alerts
     map.finish(reader, &["apiVersion", "kind", "metadata", "spec"]);
     let description = spec.text(reader, "description", "a text").map(str::to_owned);
     let service = spec.need(reader, "service", "the name of a service");
-    let indicator = spec.need(reader, "indicatorRef", "the name of an SLI");
-    let indicator = indicator.and_then(|node| {
+    let indicator_node = spec.need(reader, "indicatorRef", "the name of an SLI");
+    let indicator = indicator_node.and_then(|node| {
         let declared = known.definitions.slis.keys().map(String::as_str).collect::<Vec<_>>();
         let name = reference(reader, node, "spec.indicatorRef", "SLI", &declared, known)?;
         known.definitions.slis.get_key_value(name)
@@ -60,7 +61,11 @@ pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, alerts: &mut Alerts
     for (index, (place, rule)) in rules.iter().flatten().enumerate() {
         fits &= rule_fits(reader, *place, index, rule, sli, &window);
     }
-    (fits && is_of_its_sli?).then(|| Slo {
+    if !(fits && is_of_its_sli?) {
+        return None;
+    }
+    let policies = rules.iter().flatten().map(|(place, _)| *place).collect();
+    let slo = Slo {
         display_name: None,
         description,
         service: sli.service.clone(),
@@ -69,7 +74,10 @@ pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, alerts: &mut Alerts
         budgeting,
         window,
         alerts: rules.map(|rules| rules.into_iter().map(|(_, rule)| rule).collect()),
-    })
+    };
+    let places = Places { indicator: indicator_node?.place, objective: place, policies };
+    warn(reader, known.definitions, &slo, &places);
+    Some(slo)
 }
 
 const KEYS: [&str; 7] =
