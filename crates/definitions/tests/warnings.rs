@@ -133,6 +133,16 @@ fn slices_that_an_objective_can_not_resolve() {
         slos.yaml:40:19: SLO/tested: spec.alertPolicies[0]: found `short` with 2 slices of 1h in its long window of 2h; expected so many slices that chance, at that burn rate, makes all of them bad less than once in a hundred, and at least 3. It can never fire. Shorten the slices, or cite policies with longer windows.
     "#]],
     );
+    let waiting = two_hours.replace("lookbackWindow: 2h", "lookbackWindow: 3h, alertAfter: 5m");
+    check(
+        "p99-by-hour",
+        "7d",
+        &occurrences("0.99"),
+        &waiting,
+        expect![[r#"
+            slos.yaml:40:19: SLO/tested: spec.alertPolicies[0]: found `short` with a short window of 1h over slices of 1h, most of the time empty; expected a short window of at least 2h beside `alertAfter`. It takes longer than `alertAfter` says, since it waits while that window is empty.
+        "#]],
+    );
     let ratios = "budgetingMethod: RatioTimeslices\n  objectives: [{target: 0.9999, timeSliceWindow: 1h}]";
     check("answered", "30d", ratios, "alertPolicies: []", expect![""]);
     check(

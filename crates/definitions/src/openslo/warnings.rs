@@ -30,7 +30,9 @@ pub(super) fn warn(reader: &mut Reader<'_>, definitions: &Definitions, slo: &Slo
         };
         if let AlertCondition::Burn { factor, long_us, short_us } = rule.condition {
             let tier = Tier { long_us, short_us, factor, severity: rule.severity };
-            let remark = tier_sense(slo, &rule.name, tier).or_else(|| slices_sense(slo, sli, &rule.name, tier));
+            let remark = tier_sense(slo, &rule.name, tier)
+                .or_else(|| slices_sense(slo, sli, &rule.name, tier))
+                .or_else(|| pending_sense(slo, sli, rule, tier));
             if let Some((found, expected, remedy)) = remark {
                 reader.warning(place, &path, &found, &expected, &remedy);
             }
@@ -87,6 +89,19 @@ fn slices_sense(slo: &Slo, sli: &Sli, name: &str, tier: Tier) -> Option<Remark> 
             "so many slices that chance, at that burn rate, makes all of them bad less than once in a hundred, and at least 3"
                 .to_owned(),
             "It can never fire. Shorten the slices, or cite policies with longer windows.".to_owned(),
+        )
+    })
+}
+
+/// A grid point at which the short window is empty is not counted as one at which the condition holds.
+fn pending_sense(slo: &Slo, sli: &Sli, rule: &AlertRule, tier: Tier) -> Option<Remark> {
+    let width_us = slice_us(slo, sli)?;
+    (rule.pending_us > 0 && tier.short_us < 2 * width_us - PANE_US).then(|| {
+        let (short, width) = (duration_text(tier.short_us), duration_text(width_us));
+        (
+            format!("`{}` with a short window of {short} over slices of {width}, most of the time empty", rule.name),
+            format!("a short window of at least {} beside `alertAfter`", duration_text(2 * width_us)),
+            "It takes longer than `alertAfter` says, since it waits while that window is empty.".to_owned(),
         )
     })
 }
