@@ -5,7 +5,7 @@ use streamgauge_slo::Severity;
 use crate::mistake::{Reader, listed};
 use crate::yaml::Node;
 
-/// Four vocabularies; small and capital letters are the same.
+/// Three vocabularies, one of them in two spellings; small and capital letters are the same.
 const WORDS: [(&str, Severity); 15] = [
     ("critical", Severity::Critical),
     ("major", Severity::Major),

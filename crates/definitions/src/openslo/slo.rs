@@ -22,29 +22,16 @@ pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, alerts: &mut Alerts
     let description = spec.text(reader, "description", "a text").map(str::to_owned);
     let service = spec.need(reader, "service", "the name of a service");
     let indicator_node = spec.need(reader, "indicatorRef", "the name of an SLI");
-    let indicator = indicator_node.and_then(|node| {
-        let declared = known.definitions.slis.keys().map(String::as_str).collect::<Vec<_>>();
-        let name = reference(reader, node, "spec.indicatorRef", "SLI", &declared, known)?;
-        known.definitions.slis.get_key_value(name)
-    });
+    let indicator = indicator_node.and_then(|node| indicator_of(reader, node, known));
     let window = spec.need(reader, "timeWindow", "a list with one time window");
     let window = window.and_then(|node| {
-        let item = only(reader, node, "spec.timeWindow", ONE_EACH)?;
-        let map = Map::of(reader, item, "spec.timeWindow[0]")?;
+        let map = one_of(reader, node, "spec.timeWindow")?;
         time_window(reader, map)
     });
-    let method = spec.need(reader, "budgetingMethod", &format!("one of {}", listed(METHODS))).and_then(|node| {
-        let method = node.text().filter(|text| METHODS.contains(text));
-        if method.is_none() {
-            let remedy = "Events count alike by `Occurrences`, slices of time by the others.";
-            reader.wrong(node, "spec.budgetingMethod", &format!("one of {}", listed(METHODS)), remedy);
-        }
-        method
-    });
+    let method = method_of(reader, &mut spec);
     let objective = spec.need(reader, "objectives", "a list with one objective");
     let objective = objective.and_then(|node| {
-        let item = only(reader, node, "spec.objectives", ONE_EACH)?;
-        let map = Map::of(reader, item, "spec.objectives[0]")?;
+        let map = one_of(reader, node, "spec.objectives")?;
         Some((node.place, objective_of(reader, map, method?)?))
     });
     let rules = spec.take("alertPolicies").map(|node| policies(reader, node, alerts, known));
@@ -84,7 +71,27 @@ const KEYS: [&str; 7] =
     ["description", "service", "indicatorRef", "timeWindow", "budgetingMethod", "objectives", "alertPolicies"];
 
 /// More than one has no meaning yet that anybody agrees on.
-const ONE_EACH: &str = "Write an SLO of its own for each.";
+fn one_of<'n>(reader: &mut Reader<'_>, node: &'n Node, path: &str) -> Option<Map<'n>> {
+    let item = only(reader, node, path, "Write an SLO of its own for each.")?;
+    Map::of(reader, item, &format!("{path}[0]"))
+}
+
+fn indicator_of<'k>(reader: &mut Reader<'_>, node: &Node, known: &Known<'k>) -> Option<(&'k String, &'k Sli)> {
+    let declared: Vec<&str> = known.definitions.slis.keys().map(String::as_str).collect();
+    let name = reference(reader, node, "spec.indicatorRef", "SLI", &declared, known)?;
+    known.definitions.slis.get_key_value(name)
+}
+
+fn method_of<'n>(reader: &mut Reader<'_>, spec: &mut Map<'n>) -> Option<&'n str> {
+    let expected = format!("one of {}", listed(METHODS));
+    let node = spec.need(reader, "budgetingMethod", &expected)?;
+    let method = node.text().filter(|text| METHODS.contains(text));
+    if method.is_none() {
+        let remedy = "Events count alike by `Occurrences`, slices of time by the others.";
+        reader.wrong(node, "spec.budgetingMethod", &expected, remedy);
+    }
+    method
+}
 
 fn service_fits(reader: &mut Reader<'_>, node: &Node, sli: Option<(&String, &Sli)>, known: &Known<'_>) -> bool {
     let Some((name, sli)) = sli else {
