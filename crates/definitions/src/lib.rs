@@ -1,20 +1,26 @@
 //! OpenSLO documents → what to measure
 //!
-//! `Service`, `DataSource` and `SLI` documents (OpenSLO v1 with our metric source), checked as a whole: all mistakes come
-//! out at once, each with its place and a remedy. A [`Bundle`] is all of them by one hash. What can't be honoured is
-//! refused, never ignored. Must never know: files, Kafka, clocks, how a stage counts.
+//! Documents of OpenSLO v1, with a metric source and conditions of ours, checked as a whole: all mistakes come out at
+//! once, each with its place and a remedy. A [`Bundle`] is all of them by one hash. What can't be honoured is refused,
+//! never ignored. Must never know: files, Kafka, clocks, how a stage counts.
 
 mod openslo;
-pub use openslo::{GOLDEN_NAMES, SchemaFile};
+pub use openslo::{Checked, GOLDEN_NAMES, SchemaFile};
 
 mod bundle;
 pub use bundle::{Bundle, BundleSettings, SeriesKey};
 
 mod model;
 pub use model::{
-    Aggregate, Bounds, Budgeting, CalendarUnit, DataSource, Definitions, Empty, Failures, Format, Label, Measure, Rule,
-    Service, Share, Sli, Slice, Slo, TimeWindow, WriterSchema,
+    Aggregate, Bounds, DataSource, Definitions, Empty, Failures, Format, Label, Measure, Rule, Service, Share, Sli,
+    Slice, WriterSchema,
 };
+
+mod objective;
+pub use objective::{Budgeting, CalendarUnit, Slo, TimeWindow};
+
+mod alarm;
+pub use alarm::{AlertCondition, AlertRule, NotificationTarget};
 
 mod mistake;
 pub use mistake::Mistake;

@@ -1,11 +1,11 @@
-//! What is wrong with a definition: where, what was found, what was expected, what to do. And how a document is read so
-//! that all mistakes come out at once.
+//! What is wrong with a definition, or probably not meant: where, what was found, what was expected, what to do. And how a
+//! document is read so that all mistakes come out at once.
 
 use std::fmt;
 
 use crate::yaml::{Content, Node, Place};
 
-/// One mistake in a definition file.
+/// One mistake in a definition file, or one warning.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Mistake {
     pub file: String,
@@ -35,17 +35,29 @@ pub(crate) struct Reader<'f> {
     /// `SLI/checkout-fast`, as soon as that is known.
     pub document: String,
     pub mistakes: &'f mut Vec<Mistake>,
+    /// What is allowed, and probably not meant.
+    pub warnings: &'f mut Vec<Mistake>,
 }
 
 impl Reader<'_> {
     pub fn mistake(&mut self, place: Place, path: &str, found: &str, expected: &str, remedy: &str) {
+        let mistake = self.at(place, path, found, expected, remedy);
+        self.mistakes.push(mistake);
+    }
+
+    pub fn warning(&mut self, place: Place, path: &str, found: &str, expected: &str, remedy: &str) {
+        let warning = self.at(place, path, found, expected, remedy);
+        self.warnings.push(warning);
+    }
+
+    fn at(&self, place: Place, path: &str, found: &str, expected: &str, remedy: &str) -> Mistake {
         let path = match (self.document.as_str(), path) {
             ("", "") => "the document".to_owned(),
             ("", path) => path.to_owned(),
             (document, "") => document.to_owned(),
             (document, path) => format!("{document}: {path}"),
         };
-        self.mistakes.push(Mistake {
+        Mistake {
             file: self.file.to_owned(),
             line: place.line,
             column: place.column,
@@ -53,7 +65,7 @@ impl Reader<'_> {
             found: found.to_owned(),
             expected: expected.to_owned(),
             remedy: remedy.to_owned(),
-        });
+        }
     }
 
     pub fn wrong(&mut self, node: &Node, path: &str, expected: &str, remedy: &str) {

@@ -7,6 +7,9 @@ use streamgauge_decode::Framing;
 use streamgauge_events::{Kind, TextField, topics};
 use streamgauge_stats::Quantile;
 
+use crate::alarm::NotificationTarget;
+use crate::objective::Slo;
+
 /// Every document of a set of files, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definitions {
@@ -18,6 +21,9 @@ pub struct Definitions {
     pub slis: BTreeMap<String, Sli>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slos: BTreeMap<String, Slo>,
+    /// Whom alarms may name, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notification_targets: BTreeMap<String, NotificationTarget>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +32,9 @@ pub struct Service {
     pub display_name: Option<String>,
     #[serde(default)]
     pub description: Option<String>,
+    /// Who is asked when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A topic of events: of which kind they are, and how they are written.
@@ -184,80 +193,6 @@ impl Share {
     pub fn quantile(self) -> Option<Quantile> {
         Quantile::new(self.numerator, self.denominator)
     }
-}
-
-/// How good an SLI is promised to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slo {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub display_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    pub service: String,
-    /// The SLI.
-    pub indicator: String,
-    /// Between 0 and 1, both excluded.
-    pub target: Share,
-    pub budgeting: Budgeting,
-    pub window: TimeWindow,
-}
-
-/// How bad ones spend the budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Budgeting {
-    /// What the SLI judges counts alike: events, or its slices.
-    Occurrences,
-    /// Slices count alike; one is good if at least this share of its events is.
-    Timeslices { target: Share, width_us: i64 },
-    /// Slices count alike, each by its share of bad events.
-    RatioTimeslices { width_us: i64 },
-}
-
-impl Budgeting {
-    pub const fn width_us(self) -> Option<i64> {
-        match self {
-            Self::Occurrences => None,
-            Self::Timeslices { width_us, .. } | Self::RatioTimeslices { width_us } => Some(width_us),
-        }
-    }
-}
-
-/// What a budget is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimeWindow {
-    /// The time up to now.
-    Rolling { length_us: i64 },
-    /// So many units from a date on, again and again, in a zone of the IANA database.
-    Calendar { unit: CalendarUnit, count: u32, start: String, time_zone: String },
-}
-
-impl std::fmt::Display for TimeWindow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Rolling { length_us } => f.write_str(&crate::scalar::duration_text(*length_us)),
-            Self::Calendar { unit, count, start, time_zone } => {
-                let unit = match unit {
-                    CalendarUnit::Days => "day",
-                    CalendarUnit::Weeks => "week",
-                    CalendarUnit::Months => "month",
-                    CalendarUnit::Years => "year",
-                };
-                let plural = if *count == 1 { "" } else { "s" };
-                write!(f, "{count} {unit}{plural} from {start} in {time_zone}")
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CalendarUnit {
-    Days,
-    Weeks,
-    Months,
-    Years,
 }
 
 /// What series of an SLI are told apart by.

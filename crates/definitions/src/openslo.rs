@@ -1,25 +1,42 @@
 //! Documents of OpenSLO v1 → definitions, with every mistake of all files at once.
 
+mod alerts;
+mod condition;
+mod head;
 mod measure;
+mod severity;
 mod sli;
 mod slo;
 mod source;
+mod target;
+mod warnings;
+mod window;
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 use streamgauge_events::topics;
 
-use crate::mistake::{Map, Mistake, Reader, closest, text_of};
-use crate::model::{Definitions, Service, Slo};
-use crate::yaml::{self, Node, Place};
+use crate::mistake::{Map, Mistake, Reader, closest, listed, text_of};
+use crate::model::{Definitions, Service};
+use crate::objective::Slo;
+use crate::scalar::{duration_text, duration_us, whole_number};
+use crate::yaml::{self, Content, Node, Place};
+use alerts::{Alerts, policy};
+use condition::condition;
+use head::{Metadata, head};
 use sli::sli;
 use slo::slo;
 use source::source;
+use target::notification_target;
 
 const API_VERSION: &str = "openslo/v1";
 const SOURCE_TYPE: &str = "streamgauge";
-const KINDS: [&str; 4] = ["Service", "DataSource", "SLI", "SLO"];
+/// Slices and windows hold whole panes of this length; other lengths of panes are checked where they are set.
+const PANE_US: i64 = 10_000_000;
+/// In the order in which they are read: each kind refers to those before it.
+const KINDS: [&str; 7] =
+    ["Service", "DataSource", "SLI", "AlertNotificationTarget", "AlertCondition", "AlertPolicy", "SLO"];
 
 /// The SLIs that every topic has without a definition.
 pub const GOLDEN_NAMES: [&str; 3] = [topics::REQUESTS, topics::SCORES, topics::RESOURCES];
@@ -32,17 +49,31 @@ const BYTES_MAX: usize = 900_000;
 /// Reads the schema file that a definition file names: (definition file, name) → text, or why not.
 pub type SchemaFile<'r> = &'r dyn Fn(&str, &str) -> Result<String, String>;
 
+/// What a set of files says.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    pub definitions: Result<Definitions, Vec<Mistake>>,
+    /// What is allowed, and probably not meant, where that can be told; in order.
+    pub warnings: Vec<Mistake>,
+}
+
 impl Definitions {
     /// All files together: (name, text).
     pub fn read<'t>(
         files: impl IntoIterator<Item = (&'t str, &'t str)>,
         schema_file: SchemaFile<'_>,
     ) -> Result<Self, Vec<Mistake>> {
+        Self::check(files, schema_file).definitions
+    }
+
+    /// As [`Self::read`], with the warnings.
+    pub fn check<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>, schema_file: SchemaFile<'_>) -> Checked {
         let mut all = Reading {
             definitions: Self::default(),
             mistakes: Vec::new(),
-            slis: Vec::new(),
-            slos: Vec::new(),
+            warnings: Vec::new(),
+            alerts: Alerts::default(),
+            waiting: Vec::new(),
             broken: BTreeSet::new(),
             has_unnamed: false,
             schema_file,
@@ -64,19 +95,26 @@ impl Definitions {
 
 struct Reading<'r> {
     definitions: Definitions,
+    alerts: Alerts,
     mistakes: Vec<Mistake>,
-    /// SLIs wait until every service and source is known.
-    slis: Vec<(String, String, Node)>,
-    /// SLOs wait until every SLI is known.
-    slos: Vec<(String, String, Node)>,
-    /// Services and sources that are there, but wrong: whoever refers to them makes no mistake by that.
+    warnings: Vec<Mistake>,
+    /// Documents that refer to others wait until all of those are known.
+    waiting: Vec<Waiting>,
+    /// What is there, but wrong, as `kind/name`: whoever refers to it makes no mistake by that.
     broken: BTreeSet<String>,
     /// A document may be any of those that are referred to, since its name or kind can't be read.
     has_unnamed: bool,
     schema_file: SchemaFile<'r>,
 }
 
-/// What SLIs may refer to.
+struct Waiting {
+    file: String,
+    kind: String,
+    name: String,
+    node: Node,
+}
+
+/// What documents may refer to.
 struct Known<'k> {
     definitions: &'k Definitions,
     broken: &'k BTreeSet<String>,
@@ -86,8 +124,8 @@ struct Known<'k> {
 impl Known<'_> {
     /// Whether a document that declares this stands there, but can't be read. What is nearly one of the `declared` names
     /// is more probably a slip of the pen.
-    fn may_be_broken<'d>(&self, name: &str, declared: impl IntoIterator<Item = &'d str>) -> bool {
-        self.broken.contains(name) || (self.has_unnamed && closest(name, declared).is_none())
+    fn may_be_broken<'d>(&self, kind: &str, name: &str, declared: impl IntoIterator<Item = &'d str>) -> bool {
+        self.broken.contains(&format!("{kind}/{name}")) || (self.has_unnamed && closest(name, declared).is_none())
     }
 }
 
@@ -98,24 +136,26 @@ impl Reading<'_> {
             self.document(file, document);
         }
         if let Some(error) = error {
-            let mut reader = Reader { file, document: String::new(), mistakes: &mut self.mistakes };
+            let (mistakes, warnings) = (&mut self.mistakes, &mut self.warnings);
+            let mut reader = Reader { file, document: String::new(), mistakes, warnings };
             let remedy = "Look at the indentation and the quotes there and just above.";
             reader.mistake(error.place, "", &format!("a mistake of syntax ({})", error.message), "valid YAML", remedy);
         }
     }
 
     fn document(&mut self, file: &str, node: Node) {
-        let Self { definitions, mistakes, broken, has_unnamed, .. } = self;
-        let mut reader = Reader { file, document: String::new(), mistakes };
+        let Self { definitions, mistakes, warnings, broken, has_unnamed, .. } = self;
+        let mut reader = Reader { file, document: String::new(), mistakes, warnings };
         let Some(mut map) = Map::of(&mut reader, &node, "") else { return };
-        let Some(Head { kind, name, display_name }) = head(&mut reader, &mut map) else {
+        let Some((kind, metadata)) = head(&mut reader, &mut map) else {
             *has_unnamed = true;
             return;
         };
+        let name = metadata.name.clone();
         match kind.as_str() {
             "Service" => {
-                let Some(service) = service(&mut reader, map, display_name) else {
-                    broken.insert(name);
+                let Some(service) = service(&mut reader, map, metadata) else {
+                    broken.insert(reader.document);
                     return;
                 };
                 match definitions.services.entry(name) {
@@ -126,7 +166,7 @@ impl Reading<'_> {
             "DataSource" => {
                 let found = source(&mut reader, map, &name, self.schema_file);
                 let Some((topic, place, source)) = found else {
-                    broken.insert(name);
+                    broken.insert(reader.document);
                     return;
                 };
                 if definitions.sources.values().any(|known| known.name == name) {
@@ -140,52 +180,73 @@ impl Reading<'_> {
                 }
             }
             _ => {
-                let waiting = if kind == "SLO" { &mut self.slos } else { &mut self.slis };
-                if waiting.iter().any(|(_, known, _)| *known == name) {
+                if self.waiting.iter().any(|known| (&known.kind, &known.name) == (&kind, &name)) {
                     twice(&mut reader, node.place);
                 } else {
-                    waiting.push((file.to_owned(), name, node));
+                    self.waiting.push(Waiting { file: file.to_owned(), kind, name, node });
                 }
             }
         }
     }
 
-    fn finish(mut self) -> Result<Definitions, Vec<Mistake>> {
-        let mut slis_with_mistakes = BTreeSet::new();
-        for (file, name, node) in std::mem::take(&mut self.slis) {
-            let Some((map, _)) = behind_the_head(&file, &node) else { continue };
-            let mut reader = Reader { file: &file, document: format!("SLI/{name}"), mistakes: &mut self.mistakes };
-            let known = Known { definitions: &self.definitions, broken: &self.broken, has_unnamed: self.has_unnamed };
-            match sli(&mut reader, map, &known) {
-                Some(sli) => drop(self.definitions.slis.insert(name, sli)),
-                None => drop(slis_with_mistakes.insert(name)),
+    fn finish(mut self) -> Checked {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.sort_by_key(|waiting| KINDS.iter().position(|kind| *kind == waiting.kind));
+        for waiting in waiting {
+            if self.referring(&waiting).is_none() {
+                self.broken.insert(format!("{}/{}", waiting.kind, waiting.name));
             }
         }
-        for (file, name, node) in std::mem::take(&mut self.slos) {
-            let Some((map, display_name)) = behind_the_head(&file, &node) else { continue };
-            let mut reader = Reader { file: &file, document: format!("SLO/{name}"), mistakes: &mut self.mistakes };
-            if let Some(slo) = slo(&mut reader, map, &self.definitions, &slis_with_mistakes) {
-                self.definitions.slos.insert(name, Slo { display_name, ..slo });
+        let Self { mut definitions, alerts, mut mistakes, mut warnings, .. } = self;
+        definitions.notification_targets = alerts.targets;
+        if mistakes.is_empty() {
+            mistakes.extend(too_large(&definitions));
+        }
+        mistakes.sort();
+        warnings.sort();
+        Checked { definitions: if mistakes.is_empty() { Ok(definitions) } else { Err(mistakes) }, warnings }
+    }
+
+    /// A document that may refer to others; `None` where it is wrong.
+    fn referring(&mut self, Waiting { file, kind, name, node }: &Waiting) -> Option<()> {
+        let (map, metadata) = behind_the_head(file, node)?;
+        let (mistakes, warnings) = (&mut self.mistakes, &mut self.warnings);
+        let mut reader = Reader { file, document: format!("{kind}/{name}"), mistakes, warnings };
+        let known = Known { definitions: &self.definitions, broken: &self.broken, has_unnamed: self.has_unnamed };
+        let alerts = &mut self.alerts;
+        match kind.as_str() {
+            "SLI" => {
+                let sli = sli(&mut reader, map, &known)?;
+                self.definitions.slis.insert(name.clone(), sli);
+            }
+            "AlertNotificationTarget" => {
+                let target = notification_target(&mut reader, map, &metadata)?;
+                alerts.targets.insert(name.clone(), target);
+            }
+            "AlertCondition" => {
+                let condition = condition(&mut reader, map, &metadata)?;
+                alerts.conditions.insert(name.clone(), condition);
+            }
+            "AlertPolicy" => {
+                let rule = policy(&mut reader, map, &metadata, alerts, &known)?;
+                alerts.policies.insert(name.clone(), rule);
+            }
+            _ => {
+                let slo = slo(&mut reader, map, alerts, &known)?;
+                self.definitions.slos.insert(name.clone(), Slo { display_name: metadata.display_name, ..slo });
             }
         }
-        if self.mistakes.is_empty() {
-            match too_large(&self.definitions) {
-                None => return Ok(self.definitions),
-                Some(mistake) => self.mistakes.push(mistake),
-            }
-        }
-        self.mistakes.sort();
-        Err(self.mistakes)
+        Some(())
     }
 }
 
-/// What stands behind the head of a document, and its `displayName`. The head was read before: what is wrong there is known.
-fn behind_the_head<'n>(file: &str, node: &'n Node) -> Option<(Map<'n>, Option<String>)> {
-    let mut known = Vec::new();
-    let mut reader = Reader { file, document: String::new(), mistakes: &mut known };
+/// What stands behind the head of a document. The head was read before: what is wrong there is known.
+fn behind_the_head<'n>(file: &str, node: &'n Node) -> Option<(Map<'n>, Metadata<'n>)> {
+    let (mut known, mut warnings) = (Vec::new(), Vec::new());
+    let mut reader = Reader { file, document: String::new(), mistakes: &mut known, warnings: &mut warnings };
     let mut map = Map::of(&mut reader, node, "")?;
-    let head = head(&mut reader, &mut map)?;
-    Some((map, head.display_name))
+    let (_, metadata) = head(&mut reader, &mut map)?;
+    Some((map, metadata))
 }
 
 /// Definitions are one record in the log, and every event looks them up.
@@ -218,62 +279,19 @@ fn twice(reader: &mut Reader<'_>, place: Place) {
     );
 }
 
-struct Head {
-    kind: String,
-    name: String,
-    display_name: Option<String>,
-}
-
-/// What every document begins with; `reader` names the document from then on.
-fn head(reader: &mut Reader<'_>, map: &mut Map<'_>) -> Option<Head> {
-    let version = map.need(reader, "apiVersion", &format!("`{API_VERSION}`"));
-    if let Some(node) = version.filter(|node| node.text() != Some(API_VERSION)) {
-        reader.wrong(node, "apiVersion", &format!("`{API_VERSION}`"), "Other versions of OpenSLO are not supported.");
-    }
-    let kinds = "`Service`, `DataSource`, `SLI` or `SLO`";
-    let kind_node = map.need(reader, "kind", kinds);
-    let kind = kind_node.and_then(Node::text).filter(|kind| KINDS.contains(kind));
-    if let (Some(node), None) = (kind_node, kind) {
-        reader.wrong(node, "kind", kinds, "Remove the document, or keep it where streamgauge does not read it.");
-    }
-    let metadata = map.need_map(reader, "metadata", "a block with the name");
-    let mut display_name = None;
-    let name = metadata.and_then(|mut metadata| {
-        let node = metadata.need(reader, "name", "a name");
-        display_name = metadata.text(reader, "displayName", "a text").map(str::to_owned);
-        metadata.take("labels");
-        metadata.take("annotations");
-        metadata.finish(reader, &["name", "displayName", "labels", "annotations"]);
-        checked_name(reader, node?)
-    });
-    let (kind, name) = (kind?.to_owned(), name?);
-    reader.document = format!("{kind}/{name}");
-    Some(Head { kind, name, display_name })
-}
-
-fn checked_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
-    let name = text_of(reader, node, "metadata.name", "a name")?;
-    if GOLDEN_NAMES.contains(&name) {
-        let remedy = "That name is taken by the golden signals: choose another one.";
-        reader.wrong(node, "metadata.name", "a name of its own", remedy);
-        return None;
-    }
-    if name.is_empty() || name.len() > 128 || name.starts_with("__") || name.contains(char::is_control) {
-        let expected = "1 to 128 bytes without control characters that don't begin with __";
-        reader.wrong(node, "metadata.name", expected, "Choose another name.");
-        return None;
-    }
-    Some(name.to_owned())
-}
-
 // ---- Service
 
-fn service(reader: &mut Reader<'_>, mut map: Map<'_>, display_name: Option<String>) -> Option<Service> {
+fn service(reader: &mut Reader<'_>, mut map: Map<'_>, metadata: Metadata<'_>) -> Option<Service> {
+    let Metadata { display_name, owner, place, .. } = metadata;
+    if owner.is_none() {
+        let remedy = "Add `labels: { owner: NAME }`.";
+        reader.warning(place, "metadata.labels.owner", "no owner", "who is asked when it fails", remedy);
+    }
     let mut spec = map.need_map(reader, "spec", "a block of keys; `{}` if there is nothing to say")?;
     let description = spec.text(reader, "description", "a text").map(str::to_owned);
     spec.finish(reader, &["description"]);
     map.finish(reader, &["apiVersion", "kind", "metadata", "spec"]);
-    Some(Service { display_name, description })
+    Some(Service { display_name, description, owner })
 }
 
 // ---- what documents have in common
@@ -283,6 +301,80 @@ fn source_type(reader: &mut Reader<'_>, found: Option<&Node>, path: &str) {
         let remedy = "Other types are for other tools; keep their documents where streamgauge does not read them.";
         reader.wrong(node, path, &format!("`{SOURCE_TYPE}`"), remedy);
     }
+}
+
+/// The name of a document of that kind; `None`, with a mistake, if there is none.
+fn reference<'n>(
+    reader: &mut Reader<'_>,
+    node: &'n Node,
+    path: &str,
+    kind: &str,
+    declared: &[&str],
+    known: &Known<'_>,
+) -> Option<&'n str> {
+    let name = text_of(reader, node, path, &format!("the name of a document of kind {kind}"))?;
+    if declared.contains(&name) {
+        return Some(name);
+    }
+    let names = || declared.iter().copied();
+    if !known.may_be_broken(kind, name, names()) {
+        let expected = match declared {
+            [] => format!("the name of a document of kind {kind}, of which there is none"),
+            _ => format!("the name of a document of kind {kind}: {}", listed(names())),
+        };
+        let remedy = match closest(name, names()) {
+            Some(meant) => format!("Did you mean `{meant}`?"),
+            None => format!("Add a document with `kind: {kind}` and metadata.name {name}."),
+        };
+        reader.wrong(node, path, &expected, &remedy);
+    }
+    None
+}
+
+/// OpenSLO writes some things as lists that hold one.
+fn only<'n>(reader: &mut Reader<'_>, node: &'n Node, path: &str, remedy: &str) -> Option<&'n Node> {
+    match list(reader, node, path, "a list of one")? {
+        [item] => Some(item),
+        items => {
+            let found = format!("a list of {}", items.len());
+            reader.mistake(node.place, path, &found, "a list of one", remedy);
+            None
+        }
+    }
+}
+
+fn list<'n>(reader: &mut Reader<'_>, node: &'n Node, path: &str, expected: &str) -> Option<&'n [Node]> {
+    if let Content::List(items) = &node.content {
+        return Some(items);
+    }
+    reader.wrong(node, path, expected, "Write `- ` before its first key.");
+    None
+}
+
+fn flag(reader: &mut Reader<'_>, node: &Node, path: &str, remedy: &str) -> Option<bool> {
+    let flag = match node.text() {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => None,
+    };
+    if flag.is_none() {
+        reader.wrong(node, path, "`true` or `false`", remedy);
+    }
+    flag
+}
+
+/// A duration, which may also count weeks, as OpenSLO has them.
+fn whole_panes(reader: &mut Reader<'_>, node: &Node, path: &str, remedy: &str) -> Option<i64> {
+    const WEEK_US: i64 = 7 * 86_400_000_000;
+    let text = node.text().unwrap_or_default();
+    let weeks = text.strip_suffix('w').and_then(whole_number).filter(|weeks| (1..=500).contains(weeks));
+    let found = weeks.map_or_else(|| duration_us(text).ok(), |weeks| Some(weeks as i64 * WEEK_US));
+    let found = found.filter(|us| us % PANE_US == 0);
+    if found.is_none() {
+        let expected = format!("a duration of whole panes ({}), up to 3660d", duration_text(PANE_US));
+        reader.wrong(node, path, &expected, remedy);
+    }
+    found
 }
 
 /// Of two keys one was expected: `both` tells which mistake was made.

@@ -54,6 +54,34 @@ spec:
         slice: 5m
         empty: bad
         mean: {atLeast: -4.000001, atMost: 5}
+---
+apiVersion: openslo/v1
+kind: AlertCondition
+metadata: {name: burning, annotations: {streamgauge.io/short-window: 5m}}
+spec:
+  severity: page
+  condition: {kind: burnrate, op: gt, threshold: 14.4, lookbackWindow: 1h, alertAfter: 0m}
+---
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: fast-enough}
+spec:
+  service: checkout
+  indicatorRef: fast
+  timeWindow:
+    - duration: 1M
+      calendar: {startTime: 2026-01-01, timeZone: Europe/Berlin}
+  budgetingMethod: Timeslices
+  objectives:
+    - {targetPercent: 99.9, timeSliceTarget: 0.95, timeSliceWindow: 5m}
+  alertPolicies:
+    - kind: AlertPolicy
+      metadata: {name: burning}
+      spec:
+        alertWhenResolved: true
+        conditions: [{conditionRef: burning}]
+        notificationTargets:
+          - {kind: AlertNotificationTarget, metadata: {name: chat}, spec: {target: slack, description: 'Tells who is here'}}
 ";
 
 /// Texts that mean something to YAML, to us, or to nobody.

@@ -122,6 +122,56 @@ spec: {ratioMetric: {counter: true, rawType: success, raw: {metricSource: {metri
     expect![[r#"{"quality.scores-v2":{"name":"judged","event":"score","format":"json"}}"#]].assert_eq(&json);
 }
 
+/// An SLO over an SLI that judges events, in the form in which a bundle holds it.
+#[track_caller]
+fn check_slo(spec: &str, expected: Expect) {
+    let definitions =
+        read(&format!("{SERVICE}{}{}", sli("answered", "topic: requests, good: status < 500"), slo(spec)));
+    let json = serde_json::to_string(&definitions.slos["tested"]).expect("texts and integers have a JSON form");
+    expected.assert_eq(&json);
+}
+
+fn slo(spec: &str) -> String {
+    format!(
+        "---\napiVersion: openslo/v1\nkind: SLO\nmetadata: {{name: tested}}\nspec: {{service: checkout, indicatorRef: answered, {spec}}}\n"
+    )
+}
+
+#[test]
+fn slos_over_windows_and_by_methods() {
+    let rolling = "timeWindow: [{duration: 30d, isRolling: true}]";
+    check_slo(
+        &format!("{rolling}, budgetingMethod: Occurrences, objectives: [{{target: 0.999}}], description: Most"),
+        expect![[
+            r#"{"description":"Most","service":"checkout","indicator":"answered","target":{"numerator":999,"denominator":1000},"budgeting":"occurrences","window":{"rolling":{"length_us":2592000000000}}}"#
+        ]],
+    );
+    check_slo(
+        &format!(
+            "{rolling}, budgetingMethod: Timeslices, \
+            objectives: [{{targetPercent: 99.95, timeSliceTarget: 0.950, timeSliceWindow: 5m}}]"
+        ),
+        expect![[
+            r#"{"service":"checkout","indicator":"answered","target":{"numerator":9995,"denominator":10000},"budgeting":{"timeslices":{"target":{"numerator":950,"denominator":1000},"width_us":300000000}},"window":{"rolling":{"length_us":2592000000000}}}"#
+        ]],
+    );
+    check_slo(
+        &format!(
+            "{rolling}, budgetingMethod: RatioTimeslices, objectives: [{{targetPercent: 99, timeSliceWindow: 1m}}]"
+        ),
+        expect![[
+            r#"{"service":"checkout","indicator":"answered","target":{"numerator":990,"denominator":1000},"budgeting":{"ratio_timeslices":{"width_us":60000000}},"window":{"rolling":{"length_us":2592000000000}}}"#
+        ]],
+    );
+    check_slo(
+        "timeWindow: [{duration: 1Q, calendar: {startTime: 2026-01-01 00:00:00, timeZone: Europe/Berlin}}], \
+        budgetingMethod: Occurrences, objectives: [{target: 0.99}]",
+        expect![[
+            r#"{"service":"checkout","indicator":"answered","target":{"numerator":99,"denominator":100},"budgeting":"occurrences","window":{"calendar":{"unit":"months","count":3,"start":"2026-01-01","time_zone":"Europe/Berlin"}}}"#
+        ]],
+    );
+}
+
 fn hash(files: &[&str]) -> String {
     let files = files.iter().map(|text| ("some.yaml", *text));
     let definitions = Definitions::read(files, &|_, _| Err("no files".to_owned())).expect("valid definitions");

@@ -43,9 +43,8 @@ fn bundle(number: usize) -> Bundle {
     };
     let definitions = Definitions {
         services: services.iter().map(|name| ((*name).to_owned(), Service::default())).collect(),
-        sources: BTreeMap::new(),
-        slos: BTreeMap::new(),
         slis: slis.into_iter().map(|(name, sli)| (name.to_owned(), sli)).collect(),
+        ..Definitions::default()
     };
     Bundle { settings: BundleSettings { series_max: 2, ..BundleSettings::default() }, definitions }
 }

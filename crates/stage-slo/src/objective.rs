@@ -11,6 +11,7 @@ use streamgauge_slo::{Alert, Calendar, Evaluator, Forecast, Fraction, Objective,
 
 use crate::feed::{Added, Feed};
 use crate::records::{AlertRecord, ObjectiveStanding, RuleStanding, Span, WindowCounts, hash_of};
+use crate::objectives::PROBE_PANE_US;
 use crate::rules::rules_of;
 
 /// An SLO with the SLI that it is about.
@@ -26,9 +27,11 @@ pub(crate) struct Promise {
 }
 
 impl Promise {
-    pub(crate) fn new(name: &str, slo: &Slo, sli: &Sli, topic: String) -> Self {
+    pub(crate) fn new(definitions: &Definitions, name: &str, slo: &Slo, sli: &Sli, topic: String) -> Self {
         let judging = sli.good.slice().map_or_else(String::new, |_| json(&sli.good));
-        let hash = hash_of(&[&json(slo), &judging, &topic]);
+        // Alarms that nobody asked for may be others in a later version.
+        let alarms = json(&definitions.alerts_of(slo, PROBE_PANE_US));
+        let hash = hash_of(&[&json(slo), &judging, &topic, &alarms]);
         Self { name: name.to_owned(), slo: slo.clone(), measure: sli.good.clone(), topic, hash }
     }
 

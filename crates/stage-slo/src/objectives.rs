@@ -57,7 +57,7 @@ impl Objectives {
             let sli = sli.ok_or_else(|| cannot(format!("no SLI is called {}", slo.indicator)))?;
             let topic = topic_of(&slo.indicator);
             indicators.insert(slo.indicator.clone(), (topic.clone(), sli.good.clone()));
-            let promise = Promise::new(name, slo, sli, topic);
+            let promise = Promise::new(definitions, name, slo, sli, topic);
             // Whatever is wrong with it is to be known before there is anything to count.
             Followed::new(definitions, promise.clone(), String::new(), PROBE_PANE_US).map_err(cannot)?;
             promises.insert(name.clone(), promise);
@@ -216,4 +216,4 @@ impl Objectives {
 }
 
 /// A pane by which definitions are tried before any fact says how long panes are.
-const PROBE_PANE_US: i64 = 10_000_000;
+pub(crate) const PROBE_PANE_US: i64 = 10_000_000;

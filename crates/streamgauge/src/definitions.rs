@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use streamgauge_definitions::{Definitions, Mistake};
+use streamgauge_definitions::{Checked, Definitions, Mistake};
 
 /// Every mistake, a line each.
 #[derive(Debug)]
@@ -39,7 +39,12 @@ pub fn texts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
 
 /// (name, text) of each file; schema files lie beside them.
 pub fn parse(texts: &[(String, String)]) -> Result<Definitions, Vec<Mistake>> {
-    Definitions::read(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())), &schema_file)
+    check(texts).definitions
+}
+
+/// As [`parse`], with the warnings.
+pub fn check(texts: &[(String, String)]) -> Checked {
+    Definitions::check(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())), &schema_file)
 }
 
 fn schema_file(beside: &str, name: &str) -> Result<String, String> {

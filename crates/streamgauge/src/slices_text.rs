@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style};
-use streamgauge_definitions::{Measure, Rule, Share, Sli, duration_text};
+use streamgauge_definitions::{Measure, Rule, Sli, duration_text};
 use streamgauge_events::json_number::from_millionths;
 use streamgauge_windows::SliceRow;
 use streamgauge_windows::slice::Verdict;
@@ -145,16 +145,6 @@ fn listing(rows: &[&SliceRow]) -> Vec<String> {
     aligned(&table)
 }
 
-/// 999/1000 as `99.9`. Denominators are powers of ten up to a thousand million.
-fn percent_text(share: Share) -> String {
-    let millionths = u128::from(share.numerator) * 100_000_000 / u128::from(share.denominator.max(1));
-    let exact = millionths * u128::from(share.denominator) == u128::from(share.numerator) * 100_000_000;
-    match i64::try_from(millionths) {
-        Ok(millionths) if exact => from_millionths(millionths),
-        _ => format!("100 x {}/{}", share.numerator, share.denominator),
-    }
-}
-
 /// What makes a slice good, or an event.
 fn rule_text(measure: &Measure) -> String {
     let bounds = |bounds: &streamgauge_definitions::Bounds, unit: &str| {
@@ -168,7 +158,7 @@ fn rule_text(measure: &Measure) -> String {
         Measure::Counts => "good of total".to_owned(),
         Measure::Slice { rule, .. } => match rule {
             Rule::Percentile { quantile, at_most_us } => {
-                format!("{}% of the requests within {at_most_us} us", percent_text(*quantile))
+                format!("{} of the requests within {at_most_us} us", quantile.percent_text())
             }
             Rule::Mean(limits) => format!("mean {}", bounds(limits, "")),
             Rule::Traffic(limits) => bounds(limits, " per second"),
@@ -179,7 +169,7 @@ fn rule_text(measure: &Measure) -> String {
                     streamgauge_definitions::Aggregate::Max => "max".to_owned(),
                     streamgauge_definitions::Aggregate::Last => "last".to_owned(),
                     streamgauge_definitions::Aggregate::Quantile(share) => {
-                        format!("p{}", percent_text(*share))
+                        format!("p{}", share.percent_text().trim_end_matches('%'))
                     }
                 };
                 format!("{aggregate} {}", bounds(limits, ""))

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use streamgauge_events::Kind;
 
+use super::PANE_US;
 use super::sli::predicate;
 use crate::mistake::{Map, Reader, listed};
 use crate::model::{Aggregate, Bounds, Empty, Failures, Measure, Rule, Slice};
@@ -11,8 +12,6 @@ use crate::scalar::{duration_text, duration_us, millionths, share, whole_number}
 use crate::yaml::{Content, Node};
 
 const THRESHOLDS_MAX: usize = 16;
-/// A slice holds whole panes of this length; other lengths of panes are checked where they are set.
-const PANE_US: i64 = 10_000_000;
 
 pub(super) fn event_measure(reader: &mut Reader<'_>, spec: &mut Map<'_>, kind: Option<Kind>) -> Option<Measure> {
     let path = spec.path.clone();

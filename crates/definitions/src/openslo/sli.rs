@@ -100,7 +100,7 @@ fn metric_source(reader: &mut Reader<'_>, mut source: Map<'_>, form: Form, known
         let path = format!("{path}.service");
         let service = text_of(reader, node, &path, "the name of a service")?;
         let declared = || definitions.services.keys().map(String::as_str);
-        if !definitions.services.contains_key(service) && !known.may_be_broken(service, declared()) {
+        if !definitions.services.contains_key(service) && !known.may_be_broken("Service", service, declared()) {
             let remedy = match closest(service, declared()) {
                 Some(meant) => format!("Did you mean `{meant}`?"),
                 None => format!("Add a document with `kind: Service` and metadata.name {service}."),
@@ -179,7 +179,7 @@ fn data_source(
             let found = declared
                 .map(|(topic, source)| (topic.clone(), source.event))
                 .or_else(|| definitions.source(name).map(|source| (name.to_owned(), source.event)));
-            if found.is_none() && !known.may_be_broken(name, names()) {
+            if found.is_none() && !known.may_be_broken("DataSource", name, names()) {
                 let remedy = match closest(name, names()) {
                     Some(meant) => format!("Did you mean `{meant}`?"),
                     None => format!("Add a document with `kind: DataSource` and metadata.name {name}."),
@@ -192,7 +192,7 @@ fn data_source(
             let name = text_of(reader, node, &path, "the name of a topic")?;
             let found = definitions.source(name).map(|source| (name.to_owned(), source.event));
             let topics = definitions.sources.keys().map(String::as_str).chain(GOLDEN_NAMES);
-            if found.is_none() && !known.may_be_broken(name, topics) {
+            if found.is_none() && !known.may_be_broken("DataSource", name, topics) {
                 let known = definitions.sources.keys().map(String::as_str).chain(GOLDEN_NAMES);
                 let remedy = match closest(name, known) {
                     Some(meant) => format!("Did you mean `{meant}`?"),

@@ -1,218 +1,109 @@
 //! `SLO` documents: how good an SLI is promised to be, over which time, and how bad ones spend the budget.
 
-use std::collections::BTreeSet;
+use super::alerts::{Alerts, policies};
+use super::warnings::{Places, warn};
+use super::window::time_window;
+use super::{Known, only, reference, whole_panes};
+use crate::alarm::{AlertCondition, AlertRule};
+use crate::mistake::{Map, Reader, listed};
+use crate::model::{Share, Sli};
+use crate::objective::{Budgeting, Slo, TimeWindow};
+use crate::scalar::{duration_text, share, whole_number};
+use crate::yaml::{Node, Place};
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-
-use crate::mistake::{Map, Reader, closest, listed, text_of};
-use crate::model::{Budgeting, CalendarUnit, Definitions, Share, Sli, Slo, TimeWindow};
-use crate::scalar::{duration_text, duration_us, share, whole_number};
-use crate::yaml::{Content, Node, Place};
-
-/// Slices and rolling windows hold whole panes of this length.
-const PANE_US: i64 = 10_000_000;
 /// The offsets of all time zones are multiples of this.
 const QUARTER_HOUR_US: i64 = 900_000_000;
-const DAY_US: i64 = 86_400_000_000;
-/// Years, months and the like of one calendar window.
-const UNITS_MAX: u64 = 100;
+const MINUTE_US: i64 = 60_000_000;
 const METHODS: [&str; 3] = ["Occurrences", "Timeslices", "RatioTimeslices"];
 
-/// `slis_with_mistakes`: whoever refers to them makes no mistake by that.
-pub(super) fn slo(
-    reader: &mut Reader<'_>,
-    mut map: Map<'_>,
-    definitions: &Definitions,
-    slis_with_mistakes: &BTreeSet<String>,
-) -> Option<Slo> {
+pub(super) fn slo(reader: &mut Reader<'_>, mut map: Map<'_>, alerts: &mut Alerts, known: &Known<'_>) -> Option<Slo> {
     let mut spec = map.need_map(reader, "spec", "a block of keys")?;
     map.finish(reader, &["apiVersion", "kind", "metadata", "spec"]);
     let description = spec.text(reader, "description", "a text").map(str::to_owned);
     let service = spec.need(reader, "service", "the name of a service");
-    let indicator = spec.need(reader, "indicatorRef", "the name of an SLI");
-    let indicator = indicator.and_then(|node| indicator_of(reader, node, definitions, slis_with_mistakes));
+    let indicator_node = spec.need(reader, "indicatorRef", "the name of an SLI");
+    let indicator = indicator_node.and_then(|node| indicator_of(reader, node, known));
     let window = spec.need(reader, "timeWindow", "a list with one time window");
     let window = window.and_then(|node| {
-        let map = only(reader, node, "spec.timeWindow")?;
-        Some((node.place, time_window(reader, map)?))
+        let map = one_of(reader, node, "spec.timeWindow")?;
+        time_window(reader, map)
     });
-    let method = spec.need(reader, "budgetingMethod", &listed(METHODS)).and_then(|node| {
-        let method = node.text().filter(|text| METHODS.contains(text));
-        if method.is_none() {
-            let remedy = "Events count alike by `Occurrences`, slices of time by the others.";
-            reader.wrong(node, "spec.budgetingMethod", &format!("one of {}", listed(METHODS)), remedy);
-        }
-        method
-    });
+    let method = method_of(reader, &mut spec);
     let objective = spec.need(reader, "objectives", "a list with one objective");
-    let objective = objective.and_then(|node| Some((node.place, only(reader, node, "spec.objectives")?)));
-    let objective = objective.and_then(|(place, map)| Some((place, objective_of(reader, map, method?)?)));
-    spec.finish(reader, &["description", "service", "indicatorRef", "timeWindow", "budgetingMethod", "objectives"]);
+    let objective = objective.and_then(|node| {
+        let map = one_of(reader, node, "spec.objectives")?;
+        Some((node.place, objective_of(reader, map, method?)?))
+    });
+    let rules = spec.take("alertPolicies").map(|node| policies(reader, node, alerts, known));
+    spec.finish(reader, &KEYS);
+    let is_of_its_sli = service.map(|node| service_fits(reader, node, indicator, known));
     let (name, sli) = indicator?;
-    let (window_place, window) = window?;
+    let window = window?;
     let (place, (target, budgeting)) = objective?;
-    if let Some(node) = service.filter(|node| node.text() != Some(&sli.service)) {
-        let expected = format!("`{}`, the service of the SLI `{name}`", sli.service);
-        reader.wrong(node, "spec.service", &expected, "An objective is about the service that its SLI measures.");
+    let mut fits = slices_fit(reader, place, sli, budgeting) & width_fits(reader, place, budgeting, &window);
+    let rules = match rules {
+        None => None,
+        Some(rules) => Some(rules?),
+    };
+    for (index, (place, rule)) in rules.iter().flatten().enumerate() {
+        fits &= rule_fits(reader, *place, index, rule, sli, &window);
+    }
+    if !(fits && is_of_its_sli?) {
         return None;
     }
-    service?;
-    let fits = slices_fit(reader, place, sli, budgeting) & width_fits(reader, window_place, budgeting, &window);
-    fits.then(|| Slo {
+    let policies = rules.iter().flatten().map(|(place, _)| *place).collect();
+    let slo = Slo {
         display_name: None,
         description,
         service: sli.service.clone(),
-        indicator: name.to_owned(),
+        indicator: name.clone(),
         target,
         budgeting,
         window,
-    })
+        alerts: rules.map(|rules| rules.into_iter().map(|(_, rule)| rule).collect()),
+    };
+    let places = Places { indicator: indicator_node?.place, objective: place, policies };
+    warn(reader, known.definitions, &slo, &places);
+    Some(slo)
 }
 
-fn indicator_of<'d>(
-    reader: &mut Reader<'_>,
-    node: &Node,
-    definitions: &'d Definitions,
-    slis_with_mistakes: &BTreeSet<String>,
-) -> Option<(&'d str, &'d Sli)> {
-    let name = text_of(reader, node, "spec.indicatorRef", "the name of an SLI")?;
-    if let Some((name, sli)) = definitions.slis.get_key_value(name) {
-        return Some((name, sli));
-    }
-    if !slis_with_mistakes.contains(name) {
-        let known = || definitions.slis.keys().map(String::as_str);
-        let expected = match definitions.slis.is_empty() {
-            true => "an SLI that a document defines".to_owned(),
-            false => format!("an SLI that a document defines: {}", listed(known())),
-        };
-        let remedy = match closest(name, known()) {
-            Some(meant) => format!("Did you mean `{meant}`?"),
-            None => format!("Add a document with `kind: SLI` and metadata.name {name}."),
-        };
-        reader.wrong(node, "spec.indicatorRef", &expected, &remedy);
-    }
-    None
+const KEYS: [&str; 7] =
+    ["description", "service", "indicatorRef", "timeWindow", "budgetingMethod", "objectives", "alertPolicies"];
+
+/// More than one has no meaning yet that anybody agrees on.
+fn one_of<'n>(reader: &mut Reader<'_>, node: &'n Node, path: &str) -> Option<Map<'n>> {
+    let item = only(reader, node, path, "Write an SLO of its own for each.")?;
+    Map::of(reader, item, &format!("{path}[0]"))
 }
 
-/// OpenSLO writes these as lists, and so do we; more than one has no meaning yet that anybody agrees on.
-fn only<'n>(reader: &mut Reader<'_>, node: &'n Node, path: &str) -> Option<Map<'n>> {
-    match &node.content {
-        Content::List(items) if items.len() == 1 => Map::of(reader, &items[0], &format!("{path}[0]")),
-        Content::List(items) => {
-            let found = format!("a list of {}", items.len());
-            reader.mistake(node.place, path, &found, "a list of one", "Write an SLO of its own for each.");
-            None
-        }
-        _ => {
-            reader.wrong(node, path, "a list of one", "Write `- ` before its first key.");
-            None
-        }
-    }
+fn indicator_of<'k>(reader: &mut Reader<'_>, node: &Node, known: &Known<'k>) -> Option<(&'k String, &'k Sli)> {
+    let declared: Vec<&str> = known.definitions.slis.keys().map(String::as_str).collect();
+    let name = reference(reader, node, "spec.indicatorRef", "SLI", &declared, known)?;
+    known.definitions.slis.get_key_value(name)
 }
 
-fn time_window(reader: &mut Reader<'_>, mut map: Map<'_>) -> Option<TimeWindow> {
-    let duration = map.need(reader, "duration", "a duration such as 30d, or 1M of a calendar");
-    let rolling = map.need(reader, "isRolling", "`true` or `false`").and_then(|node| {
-        let rolling = match node.text() {
-            Some("true") => Some(true),
-            Some("false") => Some(false),
-            _ => None,
-        };
-        if rolling.is_none() {
-            let remedy = "A rolling window ends now; others begin on dates.";
-            reader.wrong(node, &map.path_of("isRolling"), "`true` or `false`", remedy);
-        }
-        rolling
-    });
-    let calendar = map.take("calendar");
-    let path = map.path.clone();
-    let place = map.place();
-    map.finish(reader, &["duration", "isRolling", "calendar"]);
-    let duration = duration?;
-    match (rolling?, calendar) {
-        (true, None) => rolling_window(reader, duration, &path),
-        (true, Some(node)) => {
-            let remedy = "Remove it, or say `isRolling: false`.";
-            reader.wrong(node, &format!("{path}.calendar"), "no such key beside `isRolling: true`", remedy);
-            None
-        }
-        (false, None) => {
-            let remedy = "Add `calendar:` with startTime and timeZone, or say `isRolling: true`.";
-            let expected = "a block with startTime and timeZone";
-            reader.mistake(place, &format!("{path}.calendar"), "no such key", expected, remedy);
-            None
-        }
-        (false, Some(node)) => {
-            let units = calendar_units(reader, duration, &path);
-            let calendar = calendar_of(reader, node, &format!("{path}.calendar"));
-            let ((unit, count), (start, time_zone)) = (units?, calendar?);
-            Some(TimeWindow::Calendar { unit, count, start, time_zone })
-        }
+fn method_of<'n>(reader: &mut Reader<'_>, spec: &mut Map<'n>) -> Option<&'n str> {
+    let expected = format!("one of {}", listed(METHODS));
+    let node = spec.need(reader, "budgetingMethod", &expected)?;
+    let method = node.text().filter(|text| METHODS.contains(text));
+    if method.is_none() {
+        let remedy = "Events count alike by `Occurrences`, slices of time by the others.";
+        reader.wrong(node, "spec.budgetingMethod", &expected, remedy);
     }
+    method
 }
 
-fn rolling_window(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<TimeWindow> {
-    let text = node.text().unwrap_or_default();
-    // OpenSLO has weeks, too.
-    let weeks = text.strip_suffix('w').and_then(whole_number).filter(|weeks| (1..=500).contains(weeks));
-    let found = weeks.map_or_else(|| duration_us(text).ok(), |weeks| Some(weeks as i64 * 7 * DAY_US));
-    let length_us = found.filter(|us| us % PANE_US == 0);
-    if length_us.is_none() {
-        let remedy = match text.ends_with(['M', 'Q', 'Y']) {
-            true => "Months, quarters and years are of a calendar: say `isRolling: false`.",
-            false => "Such as `30d`, `4w` or `1h`.",
-        };
-        let expected = format!("a duration of whole panes ({})", duration_text(PANE_US));
-        reader.wrong(node, &format!("{path}.duration"), &expected, remedy);
+fn service_fits(reader: &mut Reader<'_>, node: &Node, sli: Option<(&String, &Sli)>, known: &Known<'_>) -> bool {
+    let Some((name, sli)) = sli else {
+        let declared: Vec<&str> = known.definitions.services.keys().map(String::as_str).collect();
+        return reference(reader, node, "spec.service", "Service", &declared, known).is_some();
+    };
+    let fits = node.text() == Some(&sli.service);
+    if !fits {
+        let expected = format!("`{}`, the service of the SLI `{name}`", sli.service);
+        reader.wrong(node, "spec.service", &expected, "An objective is about the service that its SLI measures.");
     }
-    length_us.map(|length_us| TimeWindow::Rolling { length_us })
-}
-
-fn calendar_units(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<(CalendarUnit, u32)> {
-    let text = node.text().unwrap_or_default();
-    let found = text.char_indices().last().and_then(|(at, unit)| {
-        let count = whole_number(&text[..at]).filter(|count| (1..=UNITS_MAX).contains(count))? as u32;
-        match unit {
-            'd' => Some((CalendarUnit::Days, count)),
-            'w' => Some((CalendarUnit::Weeks, count)),
-            'M' => Some((CalendarUnit::Months, count)),
-            'Q' => Some((CalendarUnit::Months, 3 * count)),
-            'Y' => Some((CalendarUnit::Years, count)),
-            _ => None,
-        }
-    });
-    if found.is_none() {
-        let expected = format!("1 to {UNITS_MAX} of a calendar's `d`, `w`, `M`, `Q` or `Y`");
-        reader.wrong(node, &format!("{path}.duration"), &expected, "A month is `1M`, a quarter `1Q`.");
-    }
-    found
-}
-
-/// The date on which one window begins, and the zone in which it is a date.
-fn calendar_of(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<(String, String)> {
-    let mut map = Map::of(reader, node, path)?;
-    let start = map.need(reader, "startTime", "a date such as 2026-01-01").and_then(|node| {
-        let text = node.text().unwrap_or_default();
-        let date = text.strip_suffix(" 00:00:00").unwrap_or(text);
-        let found = Some(date).filter(|date| date.len() == 10).and_then(|date| date.parse::<Date>().ok());
-        if found.is_none() {
-            let remedy = "Windows begin with a day: write 2026-01-01, or 2026-01-01 00:00:00.";
-            reader.wrong(node, &format!("{path}.startTime"), "a date", remedy);
-        }
-        found.map(|date| date.to_string())
-    });
-    let time_zone = map.need(reader, "timeZone", "a time zone such as Europe/Berlin").and_then(|node| {
-        let name = text_of(reader, node, &format!("{path}.timeZone"), "a time zone such as Europe/Berlin")?;
-        if TimeZone::get(name).is_err() {
-            let remedy = "Such as `UTC`, `Europe/Berlin` or `America/New_York`.";
-            reader.wrong(node, &format!("{path}.timeZone"), "a zone of the IANA database", remedy);
-            return None;
-        }
-        Some(name.to_owned())
-    });
-    map.finish(reader, &["startTime", "timeZone"]);
-    Some((start?, time_zone?))
+    fits
 }
 
 fn objective_of(reader: &mut Reader<'_>, mut map: Map<'_>, method: &str) -> Option<(Share, Budgeting)> {
@@ -324,12 +215,11 @@ fn slice_width(reader: &mut Reader<'_>, node: Option<&Node>, place: Place, path:
         reader.mistake(place, &path, "no such key", "a duration such as 5m", "Add it: how long a slice is.");
         return None;
     };
-    let width_us = duration_us(node.text().unwrap_or_default()).ok().filter(|us| us % PANE_US == 0);
-    if width_us.is_none() {
-        let expected = format!("a duration of whole panes ({})", duration_text(PANE_US));
-        reader.wrong(node, &path, &expected, "Such as `1m` or `5m`.");
+    // By OpenSLO, a number alone counts minutes.
+    if let Some(minutes) = node.text().and_then(whole_number).filter(|minutes| (1..=1440).contains(minutes)) {
+        return Some(minutes as i64 * MINUTE_US);
     }
-    width_us
+    whole_panes(reader, node, &path, "Such as `1m` or `5m`.")
 }
 
 /// An SLI that judges slices has decided what a slice is.
@@ -363,4 +253,33 @@ fn width_fits(reader: &mut Reader<'_>, place: Place, budgeting: Budgeting, windo
         );
     }
     fits
+}
+
+/// What a condition asks for must be there to be seen.
+fn rule_fits(
+    reader: &mut Reader<'_>,
+    place: Place,
+    index: usize,
+    rule: &AlertRule,
+    sli: &Sli,
+    window: &TimeWindow,
+) -> bool {
+    let (found, expected, remedy) = match (rule.condition, sli.good.slice()) {
+        (AlertCondition::Burn { long_us, .. }, _) if long_us > window.nominal_us() => (
+            format!("`{}` over {}", rule.name, duration_text(long_us)),
+            format!("at most the time window of the objective, {window}"),
+            "Cite another policy, or lengthen the time window.",
+        ),
+        (AlertCondition::Absence { silent_us, .. }, Some(slice)) if silent_us < 2 * slice.length_us => {
+            let (twice, once) = (duration_text(2 * slice.length_us), duration_text(slice.length_us));
+            (
+                format!("`{}` after a silence of {}", rule.name, duration_text(silent_us)),
+                format!("at least {twice}, since a slice of {once} is counted when it ends"),
+                "Lengthen `alertAfter`, or watch an SLI that judges events.",
+            )
+        }
+        _ => return true,
+    };
+    reader.mistake(place, &format!("spec.alertPolicies[{index}]"), &found, &expected, remedy);
+    false
 }

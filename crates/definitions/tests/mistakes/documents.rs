@@ -98,7 +98,7 @@ metadata: {name: checkout}
 spec: {}
 ",
         expect![[r#"
-            slis.yaml:4:7: SLO/checkout: spec.budgetingMethod: found no such key; expected `Occurrences`, `Timeslices`, `RatioTimeslices`. Add `budgetingMethod:`.
+            slis.yaml:4:7: SLO/checkout: spec.budgetingMethod: found no such key; expected one of `Occurrences`, `Timeslices`, `RatioTimeslices`. Add `budgetingMethod:`.
             slis.yaml:4:7: SLO/checkout: spec.indicatorRef: found no such key; expected the name of an SLI. Add `indicatorRef:`.
             slis.yaml:4:7: SLO/checkout: spec.objectives: found no such key; expected a list with one objective. Add `objectives:`.
             slis.yaml:4:7: SLO/checkout: spec.service: found no such key; expected the name of a service. Add `service:`.
@@ -209,7 +209,7 @@ fn mistakes_of_all_files_come_at_once_in_the_order_of_files_and_lines() {
         b.yaml:8:59: SLI/second: spec.ratioMetric.raw.metricSource.spec.topic: found `request`; expected a topic that is known: `requests`, `scores`, `resources`, or one of a DataSource. Did you mean `requests`?
         b.yaml:8:87: SLI/second: spec.ratioMetric.raw.metricSource.spec: found the unknown key `latencyThresholdMs`; expected one of `topic`, `service`, `filter`, `groupBy`, `good`, `latencyThresholdUs`, `failures`, `thresholdsUs`, `goodCount`, `totalCount`. Did you mean `latencyThresholdUs`?
         c.yaml:1:1: metadata: found no such key; expected a block with the name. Add `metadata:`.
-        c.yaml:2:7: kind: found `Datasource`; expected `Service`, `DataSource`, `SLI` or `SLO`. Remove the document, or keep it where streamgauge does not read it.
+        c.yaml:2:7: kind: found `Datasource`; expected one of `Service`, `DataSource`, `SLI`, `AlertNotificationTarget`, `AlertCondition`, `AlertPolicy`, `SLO`. Remove the document, or keep it where streamgauge does not read it.
     "#]].assert_eq(&shown(&[("c.yaml", three), ("a.yaml", &one), ("b.yaml", &two)]));
 }
 

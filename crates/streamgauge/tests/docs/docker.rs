@@ -129,6 +129,19 @@ fn instances_have_ordinals_of_their_own() {
     assert_eq!(ordinals, ["0", "1"]);
 }
 
+/// People begin with what is shipped: it holds no mistake, and nothing that is warned of.
+#[test]
+fn shipped_definitions_are_valid_as_a_whole() {
+    let output = Command::new(program("streamgauge").expect("one of our programs"))
+        .args(["validate", "--deny-warnings", "docker/definitions"])
+        .current_dir(root())
+        .output()
+        .expect("our programs can be run");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!shown.contains("warning"), "{shown}");
+}
+
 /// The stage reads `docker/sli.yaml` with the flags that compose gives it, and says where each setting comes from.
 #[test]
 fn the_stage_accepts_its_configuration() {

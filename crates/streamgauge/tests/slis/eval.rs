@@ -241,7 +241,7 @@ fn what_the_caller_has_to_correct() {
         2
         ---
         streamgauge: requests.jsonl:1:1: apiVersion: found no such key; expected `openslo/v1`. Add `apiVersion:`.
-        requests.jsonl:1:1: kind: found no such key; expected `Service`, `DataSource`, `SLI` or `SLO`. Add `kind:`.
+        requests.jsonl:1:1: kind: found no such key; expected one of `Service`, `DataSource`, `SLI`, `AlertNotificationTarget`, `AlertCondition`, `AlertPolicy`, `SLO`. Add `kind:`.
         requests.jsonl:1:1: metadata: found no such key; expected a block with the name. Add `metadata:`.
         requests.jsonl:2:1: the document: found a mistake of syntax (did not find expected <document start>); expected valid YAML. Look at the indentation and the quotes there and just above.
     "#]]);

@@ -54,7 +54,8 @@ impl Files {
 
 /// A service and its SLIs: (name, `spec` of the metric source).
 pub fn documents(service: &str, slis: &[(&str, &str)]) -> String {
-    let mut text = format!("apiVersion: openslo/v1\nkind: Service\nmetadata: {{name: {service}}}\nspec: {{}}\n");
+    let metadata = format!("{{name: {service}, labels: {{owner: us}}}}");
+    let mut text = format!("apiVersion: openslo/v1\nkind: Service\nmetadata: {metadata}\nspec: {{}}\n");
     for (name, spec) in slis {
         let source = format!("{{metricSource: {{type: streamgauge, spec: {{service: {service}, {spec}}}}}}}");
         let metric = match spec.contains("slice:") {

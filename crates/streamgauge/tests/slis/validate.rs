@@ -27,7 +27,7 @@ fn what_is_valid_is_summed_up() {
         "validate slis/checkout.yaml --json",
         expect![[r#"
             0
-            {"data_sources":0,"services":1,"slis":2,"slos":0,"valid":true}
+            {"data_sources":0,"notification_targets":0,"services":1,"slis":2,"slos":0,"valid":true,"warnings":0}
         "#]],
     );
     files.check(
@@ -73,7 +73,7 @@ fn every_mistake_of_every_file_at_once() {
         {"mistake":{"column":165,"expected":"one of `topic`, `service`, `filter`, `groupBy`, `good`, `latencyThresholdUs`, `failures`, `thresholdsUs`, `goodCount`, `totalCount`","file":"slis/a.yaml","found":"the unknown key `filtr`","line":9,"path":"SLI/fast: spec.ratioMetric.raw.metricSource.spec","remedy":"Did you mean `filter`?"}}
         {"mistake":{"column":7,"expected":"valid YAML","file":"slis/c.yaml","found":"a mistake of syntax (unclosed bracket '[')","line":1,"path":"the document","remedy":"Look at the indentation and the quotes there and just above."}}
         {"mistake":{"column":1,"expected":"a name of its own","file":"slis/more/b.yml","found":"`Service/checkout` again","line":1,"path":"Service/checkout: metadata.name","remedy":"Rename or remove one."}}
-        {"mistakes":4,"valid":false}
+        {"mistakes":4,"valid":false,"warnings":0}
     "#]]);
     files.check("validate slis --quiet", expect![[r#"
         2
@@ -99,6 +99,76 @@ fn every_mistake_of_every_file_at_once() {
 
         4 mistakes in 3 files; nothing of them would be used
     "#]]);
+}
+
+#[test]
+fn warnings_are_told_and_denied_on_demand() {
+    let services = documents("checkout", &[("answered", "topic: requests, good: status < 500")]);
+    let slo = "---\napiVersion: openslo/v1\nkind: SLO\nmetadata: {name: most}\nspec:\n  service: checkout\n  \
+               indicatorRef: answered\n  timeWindow: [{duration: 7d, isRolling: true}]\n  budgetingMethod: Occurrences\n  \
+               objectives: [{target: 0.9}]\n";
+    let policy = "[{kind: AlertPolicy, metadata: {name: fast}, spec: {notificationTargets: [], conditions: [{kind: \
+                  AlertCondition, metadata: {name: fast}, spec: {severity: page, condition: {op: gt, threshold: 6, \
+                  lookbackWindow: 1h}}}]}}]";
+    let files = Files::new(&[
+        ("warned.yaml", &format!("{services}{slo}")),
+        ("fine.yaml", &format!("{services}{slo}  alertPolicies: {policy}\n")),
+        ("silent.yaml", &format!("{services}{slo}  alertPolicies: []\n")),
+    ]);
+    files.check(
+        "validate warned.yaml",
+        expect![[r#"
+            0
+            warned.yaml:19:15  warning: SLO/most: spec.objectives[0]
+              found     `burn-1h-5m` at 13.44 times the budget: 13.44 x (1 - 0.9) = 1.344
+              expected  a product below 1: where everything fails, the budget burns 10 times as fast as it may
+              remedy    It can never fire. Cite a policy with a threshold below 10, or promise more.
+
+              answered  good of checkout in requests
+              most  90% of answered over 7d
+            valid: 1 service, 0 data sources, 1 SLI, 1 SLO; 1 warning
+        "#]],
+    );
+    files.check("validate warned.yaml --json", expect![[r#"
+        0
+        {"warning":{"column":15,"expected":"a product below 1: where everything fails, the budget burns 10 times as fast as it may","file":"warned.yaml","found":"`burn-1h-5m` at 13.44 times the budget: 13.44 x (1 - 0.9) = 1.344","line":19,"path":"SLO/most: spec.objectives[0]","remedy":"It can never fire. Cite a policy with a threshold below 10, or promise more."}}
+        {"data_sources":0,"notification_targets":0,"services":1,"slis":1,"slos":1,"valid":true,"warnings":1}
+    "#]]);
+    files.check(
+        "validate warned.yaml --quiet",
+        expect![[r#"
+        0
+    "#]],
+    );
+    files.check(
+        "validate warned.yaml --quiet --deny-warnings",
+        expect![[r#"
+            2
+            warned.yaml:19:15  warning: SLO/most: spec.objectives[0]
+              found     `burn-1h-5m` at 13.44 times the budget: 13.44 x (1 - 0.9) = 1.344
+              expected  a product below 1: where everything fails, the budget burns 10 times as fast as it may
+              remedy    It can never fire. Cite a policy with a threshold below 10, or promise more.
+
+        "#]],
+    );
+    files.check(
+        "validate fine.yaml --deny-warnings",
+        expect![[r#"
+        0
+          answered  good of checkout in requests
+          most  90% of answered over 7d; alarms fast
+        valid: 1 service, 0 data sources, 1 SLI, 1 SLO
+    "#]],
+    );
+    files.check(
+        "validate silent.yaml --deny-warnings",
+        expect![[r#"
+        0
+          answered  good of checkout in requests
+          most  90% of answered over 7d; no alarms
+        valid: 1 service, 0 data sources, 1 SLI, 1 SLO
+    "#]],
+    );
 }
 
 #[test]
