@@ -304,8 +304,21 @@ impl Evaluator {
                 last.iter().for_each(|bucket| sum += *bucket);
                 forecast::calendar(target, self.counted(), sum, last.len() as i64 * bucket_us, to.0 - self.now.0)
             }
-            _ => forecast::rolling(target, &buckets, bucket_us, recent),
+            _ => forecast::rolling(target, &self.with_a_past(buckets, bucket_us), bucket_us, recent),
         }
+    }
+
+    /// What lies before the first pane is as busy as what came since, and good: as [`Self::budget`] takes it to be.
+    fn with_a_past(&self, mut buckets: Vec<Tally>, bucket_us: i64) -> Vec<Tally> {
+        let (Some(first), from) = (self.projects_from.flatten(), self.period_from()) else { return buckets };
+        let counted_us = self.now.0 - first.0;
+        if first <= from || counted_us <= 0 {
+            return buckets;
+        }
+        let busy = self.counted().total * i128::from(bucket_us) / i128::from(counted_us);
+        let missing = usize::try_from((first.0 - from.0) / bucket_us).unwrap_or(0).min(buckets.len());
+        buckets[..missing].fill(Tally::new(0, busy));
+        buckets
     }
 
     /// What is kept of it, but for its chunks.

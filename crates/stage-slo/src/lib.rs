@@ -1,4 +1,4 @@
-//! sli.windows → budgets at grid points, alerts
+//! sli.windows → alerts, slo.state
 //!
 //! [`Objectives`] knows what was known at each grid point, whatever the order in which partitions were read, and moves every
 //! objective to it. Must never know: Kafka, files, HTTP, clocks.

@@ -1,5 +1,7 @@
 //! One objective of one tenant: its SLI's feed, its sums, its alarms.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use streamgauge_definitions::{Budgeting, CalendarUnit, Definitions, Measure, Share, Sli, Slo, TimeWindow};
@@ -10,8 +12,8 @@ use streamgauge_slo::saved::{SavedHead, TallyText};
 use streamgauge_slo::{Alert, Calendar, Evaluator, Forecast, Fraction, Objective, Period, Tally, Target, Transition};
 
 use crate::feed::{Added, Feed};
-use crate::records::{AlertRecord, ObjectiveStanding, RuleStanding, Span, WindowCounts, hash_of};
 use crate::objectives::PROBE_PANE_US;
+use crate::records::{AlertRecord, ObjectiveStanding, RuleStanding, Span, WindowCounts, hash_of};
 use crate::rules::rules_of;
 
 /// An SLO with the SLI that it is about.
@@ -22,6 +24,8 @@ pub(crate) struct Promise {
     pub(crate) measure: Measure,
     /// The topic that the SLI is counted from, as facts call it.
     pub(crate) topic: String,
+    /// Of its alarms by name, whom they are for.
+    targets: BTreeMap<String, Vec<String>>,
     /// Of all that decides what was counted means: a budget goes on across changes of predicates.
     pub(crate) hash: String,
 }
@@ -30,9 +34,10 @@ impl Promise {
     pub(crate) fn new(definitions: &Definitions, name: &str, slo: &Slo, sli: &Sli, topic: String) -> Self {
         let judging = sli.good.slice().map_or_else(String::new, |_| json(&sli.good));
         // Alarms that nobody asked for may be others in a later version.
-        let alarms = json(&definitions.alerts_of(slo, PROBE_PANE_US));
-        let hash = hash_of(&[&json(slo), &judging, &topic, &alarms]);
-        Self { name: name.to_owned(), slo: slo.clone(), measure: sli.good.clone(), topic, hash }
+        let alarms = definitions.alerts_of(slo, PROBE_PANE_US);
+        let hash = hash_of(&[&json(slo), &judging, &topic, &json(&alarms)]);
+        let targets = alarms.into_iter().map(|alarm| (alarm.name, alarm.targets)).collect();
+        Self { name: name.to_owned(), slo: slo.clone(), measure: sli.good.clone(), topic, targets, hash }
     }
 
     /// Fails where the definition can't be followed.
@@ -186,7 +191,7 @@ impl Followed {
         let (rule_name, severity) = (rules[rule].name.clone(), rules[rule].severity);
         let standing = self.evaluator.standing();
         let (long, short) = self.counts(rule);
-        let Promise { name, slo, hash, .. } = &self.promise;
+        let Promise { name, slo, hash, targets, .. } = &self.promise;
         let fingerprint = hash_of(&[&self.tenant, &slo.service, name, &rule_name, severity.as_str()]);
         AlertRecord {
             id: hash_of(&[&fingerprint, &starts_at.0.to_string(), transition.as_str()]),
@@ -194,6 +199,7 @@ impl Followed {
             tenant: self.tenant.clone(),
             service: slo.service.clone(),
             slo: name.clone(),
+            targets: targets.get(&rule_name).cloned().unwrap_or_default(),
             rule: rule_name,
             severity,
             transition,

@@ -19,6 +19,9 @@ pub struct AlertRecord {
     pub slo: String,
     pub rule: String,
     pub severity: Severity,
+    /// Names of notification targets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     pub transition: Transition,
     /// The grid point.
     #[serde(serialize_with = "rfc3339")]

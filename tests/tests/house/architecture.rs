@@ -9,19 +9,21 @@ use streamgauge_events::topics;
 use crate::tree;
 
 /// What a crate may use of this workspace, layer by layer. Test and bench packages may use everything.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     // ground
     ("events", &[]),
     ("stats", &[]),
     ("predicate", &["events"]),
     ("decode", &["events"]),
-    ("definitions", &["events", "stats", "predicate", "decode"]),
+    ("slo", &["events"]),
+    ("definitions", &["events", "stats", "predicate", "decode", "slo"]),
     // contract
     ("stage", &["events", "stats"]),
     // stages
     ("stage-sli", &["events", "stats", "predicate", "decode", "definitions", "stage"]),
     // reading results, inventing and mapping input
     ("windows", &["events", "stats", "definitions"]),
+    ("stage-slo", &["events", "stats", "definitions", "slo", "stage", "windows"]),
     ("synthetic", &["events"]),
     ("mapping", &["events"]),
     // shell
@@ -36,7 +38,9 @@ const LAYERS: [(&str, &[&str]); 13] = [
             "decode",
             "definitions",
             "stage",
+            "slo",
             "stage-sli",
+            "stage-slo",
             "windows",
             "synthetic",
             "mapping",
@@ -47,14 +51,16 @@ const LAYERS: [(&str, &[&str]); 13] = [
 ];
 
 /// A function of its input: no Kafka, no HTTP, no files, no clock, no threads, no randomness of the machine's.
-const PURE: [&str; 10] = [
+const PURE: [&str; 12] = [
     "events",
     "stats",
     "predicate",
     "decode",
     "definitions",
     "stage",
+    "slo",
     "stage-sli",
+    "stage-slo",
     "windows",
     "synthetic",
     "memory-log",

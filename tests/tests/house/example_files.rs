@@ -5,9 +5,11 @@
 use expect_test::expect_file;
 use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
 use streamgauge_events::{DeadLetter, EventTime, Fact, topics};
+use streamgauge_memory_log::{Broker, ClientConfig, MemoryLog};
 use streamgauge_stage::ledger::Opening;
-use streamgauge_stage::{Counting as _, Ledger, Outbox, Record, Source, TimeSettings};
+use streamgauge_stage::{Counting, Ledger, Outbox, Record, Source, Stage, TimeSettings, Worker, WorkerSettings};
 use streamgauge_stage_sli::SliStage;
+use streamgauge_stage_slo::SloStage;
 
 use crate::tree;
 
@@ -37,7 +39,7 @@ fn outbox() -> Outbox {
         log_start: 0,
         generation: 0,
         new_generation: false,
-        bundle: stage.bundle(),
+        bundle: Counting::bundle(&stage),
         time,
     };
     let mut ledger = Ledger::open(&opening, stage.cells(0)).expect("a new chain can begin");
@@ -100,11 +102,62 @@ fn the_example_of_dead_letters_is_what_the_stage_writes() {
 #[test]
 fn the_example_of_sli_state_is_what_the_stage_writes() {
     let stage = SliStage::new(topics::REQUESTS, TimeSettings::default(), &bundle()).expect("the definitions are valid");
-    let unsaved = stage.unsaved();
+    let unsaved = Counting::unsaved(&stage);
     let [output] = unsaved.as_slice() else { panic!("one record for one bundle, not {}", unsaved.len()) };
     assert_eq!(output.topic, topics::SLI_STATE);
     let value: Bundle = serde_json::from_slice(&output.value).expect("the state topic holds bundles");
     assert_eq!(output.key, format!("bundle/{}", value.hash()).into_bytes());
     let pretty = serde_json::to_string_pretty(&value).expect("a bundle always has a JSON form");
     expect_file![tree::root().join("schemas/sli.state.example.json")].assert_eq(&format!("{pretty}\n"));
+}
+
+/// Twenty minutes of a checkout of which one request in five fails in the last minute, through both stages.
+fn after_a_bad_minute() -> Broker {
+    let broker = Broker::default();
+    broker.advance_to(APPENDED);
+    for topic in topics::table() {
+        broker.create_topic(&topic.topic, 1);
+    }
+    for number in 0..12_000 {
+        let ts = APPENDED.0 - 1_200_000_000 + number * 100_000;
+        let status = if number >= 11_400 && number % 5 == 0 { 503 } else { 200 };
+        let request = format!(
+            r#"{{"ts":{ts},"service":"checkout","route":"/pay","method":"POST","status":{status},"latency_us":90000,"trace_id":"{number:08x}"}}"#
+        );
+        broker.append(topics::REQUESTS, 0, None, Some(request.as_bytes()));
+    }
+    let bundle = bundle();
+    let sli = SliStage::new(topics::REQUESTS, TimeSettings::default(), &bundle).expect("the definitions are valid");
+    run(&broker, "sli", sli);
+    run(&broker, "slo", SloStage::new(&bundle, topics::REQUESTS).expect("the definitions are valid"));
+    broker
+}
+
+/// Until a while after everything was read.
+fn run<S: Stage>(broker: &Broker, group: &str, stage: S) {
+    let inputs: Vec<&str> = stage.inputs().iter().map(String::as_str).collect();
+    let log = MemoryLog::connect(broker, ClientConfig::new(group, "w0", &inputs)).expect("nobody else is here");
+    let mut worker = Worker::new(log, stage, WorkerSettings::default());
+    for _ in 0..200 {
+        broker.advance_to(broker.now().plus_us(250_000));
+        worker.turn(broker.now(), std::time::Duration::ZERO).expect("nothing fails here");
+    }
+    worker.stop(broker.now()).0.expect("nothing fails here");
+}
+
+#[test]
+fn the_example_of_alerts_is_what_the_stage_writes() {
+    let broker = after_a_bad_minute();
+    let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap_or_default()).expect("texts are UTF-8");
+    let alerts = broker.records(topics::ALERTS, 0).into_iter().map(|record| text(record.value) + "\n");
+    let alerts: String = alerts.collect();
+    assert!(alerts.contains(r#""transition":"fired""#), "one request in a hundred is bad, where one in 2,000 may be");
+    expect_file![tree::root().join("schemas/alerts.example.jsonl")].assert_eq(&alerts);
+    let mut kept = std::collections::BTreeMap::new();
+    for record in broker.records(topics::SLO_STATE, 0) {
+        kept.insert(text(record.key), text(record.value));
+    }
+    kept.retain(|key, value| !value.is_empty() && (key == "clock" || key.starts_with("slo//shop-payments")));
+    let state: String = kept.into_iter().map(|(key, value)| format!("{key}\t{value}\n")).collect();
+    expect_file![tree::root().join("schemas/slo.state.example.txt")].assert_eq(&state);
 }
