@@ -102,6 +102,21 @@ impl Cluster {
         Ok(Process { child, log })
     }
 
+    /// The same of the stage that keeps budgets.
+    pub fn start_slo(&self, ordinal: u32, log: &str, extra: &[&str]) -> anyhow::Result<Process> {
+        let log = self.directory.join(format!("{log}.log"));
+        let child = Command::new(self.binaries.join("streamgauge-slo"))
+            .args(["--brokers", &self.brokers, "--group", &self.topic("slo"), "--ordinal", &ordinal.to_string()])
+            .args(["--requests", &self.topic(topics::REQUESTS), "--output-prefix", &self.prefix])
+            .args(["--listen", "off", "--log-format", "json", "--log-level", "info,streamgauge=debug"])
+            .args(extra)
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
+            .spawn()
+            .context("couldn't start streamgauge-slo")?;
+        Ok(Process { child, log })
+    }
+
     pub fn sender(&self) -> anyhow::Result<RecordSender> {
         Ok(RecordSender::open(&self.client(), 50_000)?)
     }
