@@ -6,6 +6,7 @@ mod decimals;
 mod encode;
 mod plan;
 mod schema;
+mod texts;
 
 use std::borrow::Cow;
 
@@ -16,8 +17,9 @@ pub use encode::AvroEncoder;
 pub use schema::{AvroSchemaError, AvroSchemas, Framing, SchemaKey, SchemaName};
 
 use crate::checks::{Tally, Wanted, bit};
-use cursor::{Broken, Cursor};
+use cursor::Cursor;
 use plan::{Form, Plan, Step};
+use texts::Texts;
 
 /// Reads Avro records of one topic.
 #[derive(Debug)]
@@ -46,10 +48,11 @@ impl AvroDecoder {
         let Some((key, datum)) = self.schemas.framing.split(value) else { return Err(self.unframed()) };
         let Some(plan) = self.schemas.plans.get(&key) else { return Err(self.unknown(key)) };
         let mut reading = Reading { event, kept: self.wanted.kept, tally: Tally::default(), problem: None };
-        match reading.record(plan, datum) {
-            Ok(true) if reading.tally.holds(&self.wanted) => Ok(key),
-            _ => Err(self.explain(plan, datum)),
+        let is_whole = reading.record(plan, &mut Cursor::new(datum)).is_some();
+        if is_whole && reading.problem.is_none() && reading.tally.holds(&self.wanted) {
+            return Ok(key);
         }
+        Err(self.explain(plan, datum))
     }
 
     /// Why a record is rejected: what is wrong with its bytes, else its first wrong field, else what it lacks.
@@ -57,11 +60,10 @@ impl AvroDecoder {
     fn explain(&self, plan: &Plan, datum: &[u8]) -> Rejection {
         let mut event = Event::empty();
         let mut reading = Reading { event: &mut event, kept: FieldSet::ALL, tally: Tally::default(), problem: None };
-        if let Err(Broken { what, left }) = reading.record(plan, datum) {
-            return Rejection::new(
-                Reason::Undecodable,
-                format!("{what} before byte {} of the datum", datum.len() - left),
-            );
+        let mut cursor = Cursor::new(datum);
+        if reading.record(plan, &mut cursor).is_none() {
+            let at = datum.len() - cursor.rest().len();
+            return Rejection::new(Reason::Undecodable, format!("{} before byte {at} of the datum", cursor.fault()));
         }
         let problem = reading.problem.take();
         problem.or_else(|| event.checked(self.wanted.kind).err()).unwrap_or_else(|| {
@@ -101,28 +103,39 @@ struct Reading<'a, 'e> {
 }
 
 impl<'a> Reading<'a, '_> {
-    /// Whether all fields are right, each by itself.
-    fn record(&mut self, plan: &Plan, datum: &'a [u8]) -> Result<bool, Broken> {
-        let mut cursor = Cursor::new(datum);
-        for step in &plan.steps {
-            match step {
-                Step::Skip(skip) => cursor.skip(&plan.skips, *skip)?,
-                Step::Read(field, form) => self.value(plan, *field, form, &mut cursor)?,
-                Step::Choose(field, forms) => {
-                    let branch = cursor.index(forms.len())?;
-                    self.value(plan, *field, &forms[branch], &mut cursor)?;
+    /// `None`: the bytes are not what the schema says, and the cursor tells why.
+    fn record(&mut self, plan: &Plan, cursor: &mut Cursor<'a>) -> Option<()> {
+        self.steps(plan, &plan.steps, cursor)?;
+        if cursor.rest().is_empty() { Some(()) } else { cursor.broken("something behind the record") }
+    }
+
+    fn steps(&mut self, plan: &Plan, steps: &[Step], cursor: &mut Cursor<'a>) -> Option<()> {
+        for step in steps {
+            let (field, form) = match step {
+                Step::Skip(skip) => {
+                    cursor.skip(&plan.skips, *skip)?;
+                    continue;
                 }
-            }
+                Step::Texts { texts, one_by_one } => {
+                    match Texts::new(self.event, cursor.rest()).read(texts, self.kept) {
+                        Some((present, length)) => {
+                            self.tally.present |= present;
+                            cursor.fixed(length)?;
+                        }
+                        None => self.steps(plan, one_by_one, cursor)?,
+                    }
+                    continue;
+                }
+                Step::Read(field, form) => (*field, form),
+                Step::Choose(field, forms) => (*field, &forms[cursor.index(forms.len())?]),
+            };
+            self.value(plan, field, form, cursor)?;
         }
-        if cursor.rest().is_empty() {
-            Ok(self.problem.is_none())
-        } else {
-            Err(cursor.broken("something behind the record"))
-        }
+        Some(())
     }
 
     #[inline]
-    fn value(&mut self, plan: &Plan, field: Field, form: &Form, cursor: &mut Cursor<'a>) -> Result<(), Broken> {
+    fn value(&mut self, plan: &Plan, field: Field, form: &Form, cursor: &mut Cursor<'a>) -> Option<()> {
         match form {
             Form::Null => {}
             Form::Text if self.kept.contains(field) => self.text(field, Cow::Borrowed(cursor.text()?)),
@@ -130,17 +143,16 @@ impl<'a> Reading<'a, '_> {
                 let bytes = cursor.skip_text()?;
                 self.text_of(field, bytes);
             }
-            Form::Long => {
+            Form::Int | Form::Long | Form::Milliseconds => {
                 let value = cursor.long()?;
-                self.integer(field, value);
-            }
-            Form::Int => {
-                let value = cursor.int()?;
-                self.integer(field, value.into());
-            }
-            Form::Milliseconds => {
-                // What 64 bits don't hold is far behind the last time that a record may have, or before the first.
-                let value = cursor.long()?.saturating_mul(1000);
+                let value = match form {
+                    Form::Int if i32::try_from(value).is_err() => {
+                        return cursor.broken("an int of more than 32 bits");
+                    }
+                    // What 64 bits don't hold is far behind the last time that a record may have, or before the first.
+                    Form::Milliseconds => value.saturating_mul(1000),
+                    _ => value,
+                };
                 self.integer(field, value);
             }
             Form::Boolean => {
@@ -171,7 +183,7 @@ impl<'a> Reading<'a, '_> {
                 self.wrong_type(field, found);
             }
         }
-        Ok(())
+        Some(())
     }
 
     #[inline]

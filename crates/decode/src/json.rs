@@ -7,7 +7,7 @@ mod marks;
 mod scan;
 mod shapes;
 
-use streamgauge_events::event::{Field, text_holds};
+use streamgauge_events::event::{Field, NumberField, text_holds};
 use streamgauge_events::{Attributes, Event, EventTime, FieldSet, Kind, Rejection};
 
 use crate::checks::{Tally, Wanted, bit};
@@ -58,32 +58,34 @@ impl JsonDecoder {
         let text = simdutf8::basic::from_utf8(value).ok()?;
         self.marks.set(value);
         let scan = Scan { text, marks: &self.marks };
-        let shapes = &mut self.shapes;
-        shapes.begin();
+        let mut guesses = self.shapes.guesses();
+        let mut expected = guesses.expected();
         let mut reading = Reading { scan, event, seen: 0, tally: Tally::default() };
         let mut at = 0;
         loop {
-            let (member, value_at) = match shapes.guess(value, at) {
-                Some(guessed) => guessed,
-                None if value.get(at..) == Some(b"}") && at > 0 => break,
-                None => match shapes.guess_again(value, at) {
-                    Some(guessed) => guessed,
-                    None => match scan.next(at, at == 0)? {
-                        Next::End => break,
-                        Next::Key { start, end, value_at } => {
-                            let member = member(&self.wanted, &scan.unescaped(start, end)?);
-                            shapes.read(member);
-                            (member, value_at)
-                        }
-                    },
-                },
-            };
-            at = reading.value(member, value_at)?;
+            while let Some((literal, behind)) = expected.split_first()
+                && literal.stands_at(value, at)
+            {
+                expected = behind;
+                at = reading.value(&literal.member, at.wrapping_add(literal.length))?;
+            }
+            if at > 0 && value.get(at..) == Some(b"}") {
+                break;
+            }
+            if let Some(elsewhere) = guesses.elsewhere(value, at, expected) {
+                expected = elsewhere;
+                continue;
+            }
+            let Next::Key { start, end, value_at } = scan.next(at, at == 0)? else { break };
+            let member = member(&self.wanted, &scan.unescaped(start, end)?);
+            expected = guesses.read(member, expected);
+            at = reading.unexpected_value(&member, value_at)?;
         }
         if !reading.tally.holds(&self.wanted) {
             return None;
         }
-        if shapes.end() {
+        let told = guesses.told();
+        if self.shapes.end(told) {
             self.learn(text);
         }
         Some(())
@@ -106,7 +108,12 @@ impl JsonDecoder {
 
 fn member(wanted: &Wanted, name: &str) -> Member {
     let field = wanted.kind.field(name);
-    Member { field, bit: field.map_or(0, bit), kept: field.is_some_and(|field| wanted.kept.contains(field)) }
+    let max = match field {
+        Some(Field::Ts) => EventTime::MAX_RECORD.0,
+        Some(Field::Number(number)) => number.range().1,
+        _ => 0,
+    };
+    Member { field, bit: field.map_or(0, bit), kept: field.is_some_and(|field| wanted.kept.contains(field)), max }
 }
 
 /// A record on its way to an event.
@@ -121,7 +128,7 @@ struct Reading<'a, 'm, 'e> {
 impl Reading<'_, '_, '_> {
     /// Reads the value at `at`; where it ends.
     #[inline(always)]
-    fn value(&mut self, member: Member, at: usize) -> Option<usize> {
+    fn value(&mut self, member: &Member, at: usize) -> Option<usize> {
         let Some(field) = member.field else { return self.scan.skip(at) };
         if self.seen & member.bit != 0 {
             return None;
@@ -132,11 +139,6 @@ impl Reading<'_, '_, '_> {
         }
         self.tally.present |= member.bit;
         match field {
-            Field::Ts => {
-                let (ts, end) = self.scan.integer(at, EventTime::MAX_RECORD.0)?;
-                self.event.ts = EventTime(ts);
-                Some(end)
-            }
             Field::Text(field) => {
                 let (start, end) = self.scan.string(at)?;
                 if !member.kept && !self.scan.marks.escapes {
@@ -152,13 +154,16 @@ impl Reading<'_, '_, '_> {
                 }
                 Some(end.wrapping_add(1))
             }
-            Field::Number(field) => {
-                let (_, max) = field.range();
-                let (number, end) =
-                    if field.is_decimal() { self.scan.millionths(at, max)? } else { self.scan.integer(at, max)? };
-                self.tally.numbers[field as usize] = number;
-                if member.kept {
-                    self.event.set_number(field, number);
+            Field::Number(field) if field.is_decimal() => {
+                let (number, end) = self.scan.millionths(at, member.max)?;
+                self.number(field, member.kept, number);
+                Some(end)
+            }
+            Field::Ts | Field::Number(_) => {
+                let (number, end) = self.scan.integer(at, member.max)?;
+                match field {
+                    Field::Number(field) => self.number(field, member.kept, number),
+                    _ => self.event.ts = EventTime(number),
                 }
                 Some(end)
             }
@@ -185,6 +190,19 @@ impl Reading<'_, '_, '_> {
                 }
                 Some(end)
             }
+        }
+    }
+
+    #[inline(never)]
+    fn unexpected_value(&mut self, member: &Member, at: usize) -> Option<usize> {
+        self.value(member, at)
+    }
+
+    #[inline(always)]
+    fn number(&mut self, field: NumberField, kept: bool, number: i64) {
+        self.tally.numbers[field as usize] = number;
+        if kept {
+            self.event.set_number(field, number);
         }
     }
 }

@@ -158,6 +158,7 @@ impl Field {
     }
 
     /// A number below 32, for sets.
+    #[inline]
     pub const fn index(self) -> u32 {
         match self {
             Self::Ts => 0,
@@ -184,15 +185,18 @@ impl FieldSet {
     pub const ALL: Self = Self(u32::MAX);
 
     #[must_use]
+    #[inline]
     pub const fn with(self, field: Field) -> Self {
         Self(self.0 | 1 << field.index())
     }
 
     #[must_use]
+    #[inline]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
+    #[inline]
     pub const fn contains(self, field: Field) -> bool {
         self.0 & 1 << field.index() != 0
     }

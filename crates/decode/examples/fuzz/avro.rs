@@ -82,7 +82,7 @@ pub enum Found {
 fn changed(random: &mut Random, datum: &mut Vec<u8>) {
     for _ in 0..=random.below(2) {
         let at = random.below(datum.len());
-        match random.below(7) {
+        match random.below(9) {
             0 if !datum.is_empty() => datum[at] ^= 1 << random.below(8),
             1 if !datum.is_empty() => datum[at] = *random.pick(&[0, 1, 2, 3, 4, 0x7f, 0x80, 0xff, 0xc3]),
             2 => datum.truncate(at),
@@ -96,6 +96,9 @@ fn changed(random: &mut Random, datum: &mut Vec<u8>) {
                 let copied = datum[at..end].to_vec();
                 datum.splice(at..at, copied);
             }
+            // A length that is one more or less ends a text within a character, or behind the next length.
+            6 if !datum.is_empty() => datum[at] = datum[at].wrapping_add(*random.pick(&[2, 0xfe])),
+            7 if at + 1 < datum.len() => datum.swap(at, at + 1),
             _ => datum.insert(at, random.next() as u8),
         }
     }

@@ -117,7 +117,9 @@ const VALUES: &[&str] = &[
     "{]",
 ];
 
+const LONG_KEY: usize = 0;
 const OTHER_KEYS: &[&str] = &[
+    "a long name that no literal of thirty-two bytes can hold",
     "other",
     "",
     "\\u0000",
@@ -129,7 +131,6 @@ const OTHER_KEYS: &[&str] = &[
     "\\ud800",
     "v\\u0061lue",
     "a\\\"b",
-    "a long name that no literal of thirty-two bytes can hold",
     "東",
     "\\n",
     "attributes\\u0000",
@@ -192,7 +193,7 @@ impl JsonFuzz {
         for _ in 0..=self.random.below(3) {
             let random = &mut self.random;
             let at = random.below(record.len());
-            match random.below(12) {
+            match random.below(13) {
                 0 if !record.is_empty() => record[at] ^= 1 << random.below(8),
                 1 if !record.is_empty() => {
                     record[at] = *random.pick(b"\"\\{}[],:0123456789.eE+-tfn \n\0\x1f\x7f\x80\xff")
@@ -210,6 +211,11 @@ impl JsonFuzz {
                     record.drain(at..end);
                 }
                 6 => drop(record.splice(at..at, random.pick(VALUES).bytes())),
+                // What opens a record stands where something goes on, or the other way round.
+                7 => {
+                    let joint = (at..record.len()).find(|at| matches!(record[*at], b',' | b'{'));
+                    joint.into_iter().for_each(|at| record[at] ^= b',' ^ b'{');
+                }
                 _ => record = self.members_changed(&record),
             }
         }
@@ -235,7 +241,7 @@ impl JsonFuzz {
         for _ in 0..=random.below(2) {
             let at = random.below(members.len());
             let name = random.pick(kind.fields()).name();
-            match random.below(9) {
+            match random.below(10) {
                 0 => (0..members.len()).for_each(|last| members.swap(last, random.below(last + 1))),
                 1 if !members.is_empty() => members[at].1 = (*random.pick(VALUES)).to_owned(),
                 2 if !members.is_empty() => members[at].1 = number(random),
@@ -250,6 +256,8 @@ impl JsonFuzz {
                     let value = format!("{}0{}", "[".repeat(depth), "]".repeat(if closed { depth } else { 64 }));
                     members.insert(at, (format!("\"{}\"", random.pick(&["deep", "attributes", "route"])), value));
                 }
+                // A key at the front that no shape can hold.
+                8 => members.insert(0, (format!("\"{}\"", OTHER_KEYS[LONG_KEY]), "1".to_owned())),
                 _ => between = *random.pick(&[",", ",,", "", ",\u{a0}", ":", ";", " , "]),
             }
         }

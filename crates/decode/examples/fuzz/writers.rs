@@ -243,6 +243,8 @@ fn text(random: &mut Random) -> String {
         0 => 0,
         1 => 512 / filling.len() + random.below(2),
         2 => 60 + random.below(80),
+        // From 64 bytes on a length takes two of them.
+        3 => 62 / filling.len() + random.below(3),
         _ => 1 + random.below(12),
     };
     filling.repeat(length)

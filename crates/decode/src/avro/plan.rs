@@ -12,6 +12,7 @@ use streamgauge_events::event::Field;
 
 use super::decimals::SCALE_MAX;
 use super::schema::{AvroSchemaError, SchemaName};
+use super::texts::TextStep;
 use crate::schemas;
 
 /// In the order of the writer's fields.
@@ -26,6 +27,11 @@ pub enum Step {
     Skip(SkipIndex),
     Read(Field, Form),
     Choose(Field, Vec<Form>),
+    Texts {
+        texts: Vec<TextStep>,
+        /// The same again, where that is not so plain.
+        one_by_one: Vec<Step>,
+    },
 }
 
 /// How a value of a known field is written.
@@ -98,8 +104,23 @@ impl Plan {
         }
         let mut skips = planner.skips;
         mark_no_width(&mut skips);
-        Ok(Self { steps, skips })
+        Ok(Self { steps: texts_together(steps), skips })
     }
+}
+
+fn texts_together(steps: Vec<Step>) -> Vec<Step> {
+    let mut together = Vec::new();
+    for step in steps {
+        match (TextStep::of(&step), together.last_mut()) {
+            (Some(text), Some(Step::Texts { texts, one_by_one })) => {
+                texts.push(text);
+                one_by_one.push(step);
+            }
+            (Some(text), _) => together.push(Step::Texts { texts: vec![text], one_by_one: vec![step] }),
+            (None, _) => together.push(step),
+        }
+    }
+    together
 }
 
 /// Whether a field of the writer's is one of ours.

@@ -39,9 +39,15 @@ impl Marks {
         for (word, block) in self.quotes.iter_mut().zip(blocks) {
             *word = lanes.quotes(block);
         }
-        let mut last = [b' '; BLOCK];
-        last[..rest.len()].copy_from_slice(rest);
-        self.quotes[blocks.len()] = lanes.quotes(&last);
+        self.quotes[blocks.len()] = match bytes.last_chunk::<BLOCK>() {
+            // It overlaps the one before.
+            Some(last) => lanes.quotes(last).checked_shr((BLOCK - rest.len()) as u32).unwrap_or(0),
+            None => {
+                let mut last = [b' '; BLOCK];
+                last[..rest.len()].copy_from_slice(rest);
+                lanes.quotes(&last)
+            }
+        };
         self.escapes = lanes.escapes();
         self.controls = lanes.controls();
         if self.escapes {
@@ -94,9 +100,9 @@ mod sse2 {
     pub struct Sse2 {
         quote: m128i,
         backslash: m128i,
-        control_max: m128i,
         escapes: m128i,
-        controls: m128i,
+        /// The least byte of each lane.
+        least: m128i,
     }
 
     impl Sse2 {
@@ -105,9 +111,8 @@ mod sse2 {
             Self {
                 quote: set_splat_i8_m128i(b'"' as i8),
                 backslash: set_splat_i8_m128i(b'\\' as i8),
-                control_max: set_splat_i8_m128i(0x1f),
                 escapes: zeroed_m128i(),
-                controls: zeroed_m128i(),
+                least: set_splat_i8_m128i(b' ' as i8),
             }
         }
     }
@@ -122,8 +127,7 @@ mod sse2 {
                 let found = move_mask_i8_m128i(cmp_eq_mask_i8_m128i(lane, self.quote));
                 quotes |= u64::from(found as u16) << (16 * place);
                 self.escapes = bitor_m128i(self.escapes, cmp_eq_mask_i8_m128i(lane, self.backslash));
-                let control = cmp_eq_mask_i8_m128i(min_u8_m128i(lane, self.control_max), lane);
-                self.controls = bitor_m128i(self.controls, control);
+                self.least = min_u8_m128i(self.least, lane);
             }
             quotes
         }
@@ -135,7 +139,8 @@ mod sse2 {
 
         #[inline]
         fn controls(&self) -> bool {
-            move_mask_i8_m128i(self.controls) != 0
+            let none = cmp_eq_mask_i8_m128i(self.least, set_splat_i8_m128i(b' ' as i8));
+            move_mask_i8_m128i(none) != 0xffff
         }
     }
 }

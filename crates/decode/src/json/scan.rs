@@ -325,7 +325,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// At least one digit and at most 16, eight at once.
-    #[inline]
+    #[inline(always)]
     fn digits(&self, start: usize) -> Option<(u64, usize)> {
         const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
         let rest = self.text.as_bytes().get(start..)?;
@@ -344,6 +344,7 @@ impl<'a> Scan<'a, '_> {
     }
 
     /// The same, one by one, where not enough bytes are left.
+    #[inline(never)]
     fn digits_before_end(&self, start: usize) -> Option<(u64, usize)> {
         let end = self.skip_digits(start)?;
         let digits = self.text.as_bytes()[start..end].iter();

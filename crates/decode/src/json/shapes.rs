@@ -14,15 +14,17 @@ pub struct Member {
     pub bit: u32,
     /// Somebody reads it.
     pub kept: bool,
+    /// The largest number that it may be, either way, if it is one.
+    pub max: i64,
 }
 
 /// From the end of a value to the next one: `,"route":`. Zeros behind it, and masks that leave out as many bytes.
 #[derive(Clone, Copy, Debug)]
-struct Literal {
+pub struct Literal {
     halves: [u128; 2],
     masks: [u128; 2],
-    length: usize,
-    member: Member,
+    pub length: usize,
+    pub member: Member,
 }
 
 /// Enough for `, "environment": ` and names half as long again. Longer ones are read every time.
@@ -39,7 +41,7 @@ impl Literal {
     }
 
     #[inline(always)]
-    fn stands_at(&self, record: &[u8], at: usize) -> bool {
+    pub fn stands_at(&self, record: &[u8], at: usize) -> bool {
         let Some(rest) = record.get(at..) else { return false };
         if self.length <= HALF
             && let Some(head) = rest.first_chunk::<HALF>()
@@ -50,6 +52,7 @@ impl Literal {
     }
 
     /// Long ones, and those near the end of the record.
+    #[inline(never)]
     fn stands_before(&self, rest: &[u8]) -> bool {
         let mut text = [0; BYTES_MAX];
         let length = rest.len().min(BYTES_MAX);
@@ -78,75 +81,96 @@ const LITERALS_MAX: usize = 40;
 /// Learning costs as much as reading a record once more; keys in ever new orders shall not pay for it every time.
 const RECORDS_BETWEEN_LESSONS: u32 = 16;
 
-/// The shapes of recent records, and where in one of them the record is that is being read.
+/// The shapes of recent records.
 #[derive(Debug, Default)]
 pub struct Shapes {
     shapes: Vec<Shape>,
+    /// The one that the last record had.
     current: usize,
-    next: usize,
+    records_until_lesson: u32,
+}
+
+/// Which shape the record has that is being read, as far as that is known.
+pub struct Guesses<'s> {
+    shapes: &'s [Shape],
+    current: usize,
     /// Keys of this record that no shape has told.
     missed: u32,
-    records_until_lesson: u32,
+}
+
+impl<'s> Guesses<'s> {
+    /// What stands before each of the values of the record, if it is like the last one.
+    #[inline]
+    pub fn expected(&self) -> &'s [Literal] {
+        self.shapes.get(self.current).map_or(&[], |shape| &shape.literals)
+    }
+
+    /// After a wrong guess: some members left out, or another shape. What stands at `at` is the first of the answer.
+    #[inline(never)]
+    pub fn elsewhere(&mut self, record: &[u8], at: usize, expected: &[Literal]) -> Option<&'s [Literal]> {
+        // The first literal opens the object, the others don't.
+        let next = if at == 0 { 0 } else { (self.expected().len() - expected.len()).max(1) };
+        let ahead = if at == 0 { 0..0 } else { 1..4 };
+        let current = self.current;
+        let others = (0..self.shapes.len()).filter(|other| *other != current).map(|other| (other, next));
+        let mut places = ahead.map(|more| (current, next + more)).chain(others);
+        places.find_map(|(shape, place)| {
+            let literals = self.shapes.get(shape)?.literals.get(place..)?;
+            literals.first().filter(|literal| literal.stands_at(record, at))?;
+            self.current = shape;
+            Some(literals)
+        })
+    }
+
+    /// After a key that had to be read: what stands behind it, if the shape has it, else what was expected before.
+    pub fn read<'l>(&mut self, member: Member, expected: &'l [Literal]) -> &'l [Literal]
+    where
+        's: 'l,
+    {
+        self.missed += 1;
+        let literals = self.expected();
+        let known = |literal: &Literal| literal.member.bit == member.bit && member.field.is_some();
+        match literals.iter().position(known) {
+            Some(place) => &literals[place + 1..],
+            // Whatever is next, it is not the first one.
+            None if expected.len() == literals.len() => literals.get(1..).unwrap_or_default(),
+            None => expected,
+        }
+    }
+
+    /// At the end of a record.
+    #[inline]
+    pub fn told(&self) -> Told {
+        Told { shape: self.current, missed: self.missed }
+    }
+}
+
+/// Which shape a record had at its end, and how many of its keys had to be read.
+#[derive(Clone, Copy)]
+pub struct Told {
+    shape: usize,
+    missed: u32,
 }
 
 impl Shapes {
     /// Before the first key.
     #[inline]
-    pub fn begin(&mut self) {
-        self.next = 0;
-        self.missed = 0;
-    }
-
-    /// The member whose key stands at `at`, and where its value begins.
-    #[inline(always)]
-    pub fn guess(&mut self, record: &[u8], at: usize) -> Option<(Member, usize)> {
-        let literal = self.shapes.get(self.current)?.literals.get(self.next)?;
-        if !literal.stands_at(record, at) {
-            return None;
-        }
-        self.next = self.next.wrapping_add(1);
-        Some((literal.member, at.wrapping_add(literal.length)))
-    }
-
-    /// After a wrong guess: some members left out, or another shape.
-    #[inline(never)]
-    pub fn guess_again(&mut self, record: &[u8], at: usize) -> Option<(Member, usize)> {
-        // The first literal opens the object, the others don't.
-        let ahead = if self.next == 0 { 0..0 } else { 1..4 };
-        let others = (0..self.shapes.len()).filter(|other| *other != self.current).map(|other| (other, self.next));
-        let places = ahead.map(|more| (self.current, self.next + more)).chain(others);
-        for (shape, place) in places {
-            let Some(literal) = self.shapes.get(shape).and_then(|shape| shape.literals.get(place)) else { continue };
-            if literal.stands_at(record, at) {
-                (self.current, self.next) = (shape, place + 1);
-                return Some((literal.member, at + literal.length));
-            }
-        }
-        None
-    }
-
-    /// A key that had to be read: the guesses go on behind it, if the shape has it.
-    pub fn read(&mut self, member: Member) {
-        self.missed += 1;
-        let known = |shape: &Shape| {
-            shape.literals.iter().position(|literal| literal.member.bit == member.bit && member.field.is_some())
-        };
-        let place = self.shapes.get(self.current).and_then(known);
-        self.next = place.map_or(self.next.max(1), |place| place + 1);
+    pub fn guesses(&self) -> Guesses<'_> {
+        Guesses { shapes: &self.shapes, current: self.current, missed: 0 }
     }
 
     /// After a record that was accepted: whether it should be learned.
     #[inline]
-    pub fn end(&mut self) -> bool {
-        if self.missed == 0 {
-            if let Some(shape) = self.shapes.get_mut(self.current) {
-                shape.hits = shape.hits.saturating_add(1);
-            }
-            self.records_until_lesson = self.records_until_lesson.saturating_sub(1);
-            return false;
-        }
+    pub fn end(&mut self, told: Told) -> bool {
+        self.current = told.shape;
         self.records_until_lesson = self.records_until_lesson.saturating_sub(1);
-        self.shapes.len() < SHAPES_MAX || self.records_until_lesson == 0
+        if told.missed > 0 {
+            return self.shapes.len() < SHAPES_MAX || self.records_until_lesson == 0;
+        }
+        if let Some(shape) = self.shapes.get_mut(self.current) {
+            shape.hits = shape.hits.saturating_add(1);
+        }
+        false
     }
 
     /// Learns a record by its literals. The shape that was of least use makes room.
