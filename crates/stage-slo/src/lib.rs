@@ -8,4 +8,4 @@ mod feed;
 mod objectives;
 
 pub use align::Alignment;
-pub use objectives::{AlertRecord, ObjectiveStanding, Objectives, RuleStanding, Span, WindowCounts};
+pub use objectives::{AlertRecord, ObjectiveStanding, Objectives, RuleStanding, Span, WindowCounts, objective_of};

@@ -137,7 +137,8 @@ impl Objectives {
     }
 }
 
-fn objective_of(slo: &Slo, pane_us: i64) -> Result<Objective, String> {
+/// What an SLO document promises, with the alarms about it.
+pub fn objective_of(slo: &Slo, pane_us: i64) -> Result<Objective, String> {
     let fraction = |share: Share| Fraction::new(share.numerator, share.denominator);
     let target = Target::new(fraction(slo.target)).map_err(|error| error.to_string())?;
     let method = match slo.budgeting {

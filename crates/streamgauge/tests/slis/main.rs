@@ -1,9 +1,11 @@
-//! Defining SLIs from outside: what `validate`, `eval`, `backfill` and `windows --sli` print, and
-//! the codes that they end with.
+//! Defining SLIs and SLOs from outside: what `validate`, `eval`, `backfill`, `windows --sli` and `status` print, and the codes
+//! that they end with.
 
 mod backfill;
 mod changed;
 mod eval;
 mod program;
+mod slos;
+mod status;
 mod validate;
 mod windows;
