@@ -28,6 +28,7 @@ enum Command {
     Eval(crate::eval::EvalArgs),
     Windows(crate::windows::WindowsArgs),
     Status(crate::status::StatusArgs),
+    Backtest(crate::backtest::BacktestArgs),
     Audit(crate::audit::AuditArgs),
     /// Print a completion script: add it to your shell's completions
     Completions {
@@ -80,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => crate::eval::run(args),
         Command::Windows(args) => crate::windows::run(args),
         Command::Status(args) => crate::status::run(args),
+        Command::Backtest(args) => crate::backtest::run(args),
         Command::Audit(args) => crate::audit::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

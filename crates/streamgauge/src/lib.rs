@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod backfill;
+pub mod backtest;
 pub mod cli;
 pub mod definitions;
 pub mod demo;

@@ -1,10 +1,12 @@
-//! Defining SLIs and SLOs from outside: what `validate`, `eval`, `backfill`, `windows --sli` and `status` print, and the codes
-//! that they end with.
+//! Defining SLIs and SLOs from outside: what `validate`, `eval`, `backfill`, `windows --sli` and the commands about SLOs print,
+//! and the codes that they end with.
 
 mod backfill;
+mod backtest;
 mod changed;
 mod eval;
 mod program;
+mod real_data;
 mod slos;
 mod status;
 mod validate;
