@@ -41,7 +41,9 @@ A file of incidents is YAML; grace and merge are optional, and so are service an
   incidents:
     - { start: 2026-01-05T10:00:00Z, end: 2026-01-05T10:20:00Z, service: checkout, name: bad deployment }
 
-Exit codes: 0 done, 2 bad usage, or nothing that could be judged.")]
+Exit codes: 0 done, 2 bad usage, or nothing that could be judged.
+
+docs/slo.md explains every word and number.")]
 pub struct BacktestArgs {
     /// Judge by these definitions, not by those that the facts cite: files, or directories of them
     #[arg(value_name = "PATH")]

@@ -73,7 +73,7 @@ pub fn read(facts: &FactsArgs, definitions: &[PathBuf], targets: &[Share]) -> an
     if definitions.slos.is_empty() {
         bail!(
             "the definitions have no SLO, so nothing is promised; add a document of kind SLO, and name the files by \
-             --definitions: what was counted can be judged by it"
+             --definitions: what was counted can be judged by it (docs/slo.md)"
         );
     }
     try_targets(&mut definitions, targets);

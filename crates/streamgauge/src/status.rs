@@ -33,7 +33,9 @@ use crate::windows_text::{print_data, print_lines};
   streamgauge status --input out --definitions slos.yaml
 
 Exit codes: 0 all SLOs are fine, 1 an alert of severity critical or major fires or a budget is spent, 2 nobody can tell: \
-nothing was counted, the counting is behind, there is no traffic, or a definition is not what the facts were counted by.")]
+nothing was counted, the counting is behind, there is no traffic, or a definition is not what the facts were counted by.
+
+docs/slo.md explains every word and number.")]
 pub struct StatusArgs {
     /// Only this SLO, in detail
     #[arg(value_name = "SLO")]

@@ -149,6 +149,6 @@ fn times(ascending: &[i64]) -> String {
 fn reset(score: &Score) -> String {
     match (times(&score.reset_us), score.never_reset) {
         (times, 0) => times,
-        (times, never) => format!("{times} ({never} fire to the end)"),
+        (times, never) => format!("{times} ({never} still firing)"),
     }
 }

@@ -40,6 +40,7 @@ struct Worst {
 const CHART_COLUMNS: i64 = 60;
 const WORST_MAX: usize = 5;
 const HOUR_US: i64 = 3_600_000_000;
+const DAY_US: i64 = 24 * HOUR_US;
 
 /// `None`: nothing was counted.
 pub fn detail(reading: &Reading, assessment: &Assessment) -> Option<Detail> {
@@ -53,8 +54,11 @@ pub fn detail(reading: &Reading, assessment: &Assessment) -> Option<Detail> {
         (Budgeting::Timeslices { width_us, .. } | Budgeting::RatioTimeslices { width_us }, _) => width_us,
         (_, Some(slice)) => slice.length_us,
         // Of a few hours, an hour says too little.
-        _ if counted.to.0 - counted.from.0 <= 6 * HOUR_US => 60_000_000,
-        _ => HOUR_US,
+        _ => match counted.to.0 - counted.from.0 {
+            ..=HOUR_US => HOUR_US / 60,
+            ..=DAY_US => HOUR_US / 6,
+            _ => HOUR_US,
+        },
     };
     let worst = worst(reading, standing, &history, spans_width_us, budgets.last()?);
     let from = history.first.max(budgets.last()?.from);

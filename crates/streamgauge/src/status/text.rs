@@ -40,7 +40,7 @@ fn headline(all: &[Assessment]) -> String {
     let parts = [
         of(count(&[State::NotFine]), "are not fine"),
         of(count(&[State::NotCounted, State::NoCoverage, State::Behind, State::NoTraffic]), "can't be told"),
-        of(count(&[State::Warning]), "burn slowly").map(|text| text.replace("1 SLO burn", "1 SLO burns")),
+        of(count(&[State::Warning]), "have a warning").map(|text| text.replace("1 SLO have", "1 SLO has")),
         of(count(&[State::Fine]), "are fine"),
     ];
     let style = style_of(all.iter().map(|assessment| assessment.state).min().unwrap_or(State::NotCounted)).bold();

@@ -85,12 +85,12 @@ fn alerts_against_incidents() {
           rule               severity       alerts  precision   found  recall  firing before  detection median, most  reset median, most
           burn-1h-5m         critical  1 of 2 true     50.00%  1 of 2  50.00%              0  5m 10s, 5m 10s          4m 10s, 4m 10s
           burn-6h-30m        critical  1 of 2 true     50.00%  1 of 2  50.00%              0  2m 20s, 2m 20s          29m 10s, 29m 10s
-          burn-1d-2h         warning   1 of 1 true    100.00%  1 of 2  50.00%              1  1m 10s, 1m 10s          - (1 fire to the end)
-          burn-3d-6h         warning   1 of 1 true    100.00%  1 of 2  50.00%              1  10s, 10s                - (1 fire to the end)
+          burn-1d-2h         warning   1 of 1 true    100.00%  1 of 2  50.00%              1  1m 10s, 1m 10s          - (1 still firing)
+          burn-3d-6h         warning   1 of 1 true    100.00%  1 of 2  50.00%              1  10s, 10s                - (1 still firing)
           budget-low         major     0 of 0 true          -  0 of 2   0.00%              0  -                       -
           budget-exhausted   critical  0 of 0 true          -  0 of 2   0.00%              0  -                       -
           all critical ones  critical  2 of 4 true     50.00%  1 of 2  50.00%              0  2m 20s, 2m 20s          29m 10s, 29m 10s
-          all                any       4 of 6 true     66.66%  1 of 2  50.00%              1  10s, 10s                - (1 fire to the end)
+          all                any       4 of 6 true     66.66%  1 of 2  50.00%              1  10s, 10s                - (1 still firing)
     "#]]);
 }
 

@@ -150,13 +150,9 @@ fn one_slo_in_detail() {
           budget-low        major         -     -                   -               quiet
           budget-exhausted  critical      -     -                   -               quiet
 
-        spans of 1m that had the most bad events:
+        spans of 10m that had the most bad events:
           start                 bad  total  of the budget  trace ids of bad events
-          2026-01-05T11:00:00Z   12     60           0.5%  m60r0 m60r3 m60r5
-          2026-01-05T11:01:00Z   12     60           0.5%  m61r9 m61r3 m61r2
-          2026-01-05T11:02:00Z   12     60           0.5%  m62r7 m62r0 m62r1
-          2026-01-05T11:03:00Z   12     60           0.5%  m63r6 m63r5 m63r4
-          2026-01-05T11:04:00Z   12     60           0.5%  m64r5 m64r4 m64r0
+          2026-01-05T11:00:00Z  120    600           4.6%  m60r0 m60r3 m60r5
 
         requests: counted to its end, 2026-01-05T11:15:00Z
     "#]]);
@@ -200,6 +196,6 @@ fn other_promises_judge_the_same_counts_and_other_filters_do_not() {
     files.check("status --input out", expect![[r#"
         2
         ---
-        streamgauge: the definitions have no SLO, so nothing is promised; add a document of kind SLO, and name the files by --definitions: what was counted can be judged by it
+        streamgauge: the definitions have no SLO, so nothing is promised; add a document of kind SLO, and name the files by --definitions: what was counted can be judged by it (docs/slo.md)
     "#]]);
 }
