@@ -16,6 +16,7 @@ pub mod load;
 pub mod mapping;
 pub mod objectives;
 pub mod shell;
+pub mod sla;
 pub mod sli;
 pub mod slices_text;
 pub mod slo_text;

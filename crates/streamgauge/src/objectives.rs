@@ -238,13 +238,15 @@ impl Reading {
         Some(self.counts.history(name, &self.definitions.slis[name], &topic, self.pane_us, first, end))
     }
 
-    /// Goes over a history again, and says at each of these times, ascending, what the budget was. `period`: another than that
-    /// of the SLO, then without a projection.
-    pub fn budgets(&self, slo: &str, history: &History, period: Option<Period>, at: &[EventTime]) -> Vec<BudgetAt> {
+    /// Goes over a history again, and says at each of these times, ascending, what the budget was. `over`: another period
+    /// than that of the SLO, and whether its budget is of what will have come, or of what came so far.
+    pub fn budgets(&self, slo: &str, history: &History, over: Option<Over>, at: &[EventTime]) -> Vec<BudgetAt> {
         let mut objective = self.objective(slo);
         objective.rules.clear();
-        let projected = period.is_none();
-        objective.period = period.unwrap_or(objective.period);
+        let projected = over.as_ref().is_none_or(|over| over.is_projected);
+        if let Some(over) = over {
+            objective.period = over.period;
+        }
         let target = objective.target;
         let mut evaluator = Evaluator::new(objective, self.pane_us);
         if projected {
@@ -263,6 +265,13 @@ impl Reading {
         };
         at.iter().map(budget_at).collect()
     }
+}
+
+/// A period to look at in place of an SLO's own.
+pub struct Over {
+    pub period: Period,
+    /// The rest is taken to be as busy.
+    pub is_projected: bool,
 }
 
 /// A budget at one time.

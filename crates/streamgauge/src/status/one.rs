@@ -54,11 +54,9 @@ pub fn detail(reading: &Reading, assessment: &Assessment) -> Option<Detail> {
         (Budgeting::Timeslices { width_us, .. } | Budgeting::RatioTimeslices { width_us }, _) => width_us,
         (_, Some(slice)) => slice.length_us,
         // Of a few hours, an hour says too little.
-        _ => match counted.to.0 - counted.from.0 {
-            ..=HOUR_US => HOUR_US / 60,
-            ..=DAY_US => HOUR_US / 6,
-            _ => HOUR_US,
-        },
+        _ if counted.to.0 - counted.from.0 <= HOUR_US => HOUR_US / 60,
+        _ if counted.to.0 - counted.from.0 <= DAY_US => HOUR_US / 6,
+        _ => HOUR_US,
     };
     let worst = worst(reading, standing, &history, spans_width_us, budgets.last()?);
     let from = history.first.max(budgets.last()?.from);
@@ -157,10 +155,10 @@ fn budget_lines(reading: &Reading, standing: &ObjectiveStanding, detail: &Detail
             unit.count(bad)
         ),
         format!(
-            "counted      {} of {} {} good ({}) since {from}",
+            "counted      {}: {} of {} good ({}) since {from}",
+            unit.text(),
             unit.count(total - bad),
             unit.count(total),
-            unit.text(),
             percent(total - bad, total)
         ),
         format!("forecast     {}", forecast(standing.forecast, standing.remaining)),

@@ -7,6 +7,7 @@ mod changed;
 mod eval;
 mod program;
 mod real_data;
+mod sla;
 mod slos;
 mod status;
 mod validate;

@@ -129,7 +129,7 @@ fn one_slo_in_detail() {
         not fine: burn-6h-30m (critical) fires
 
         budget left  95.3%: 120 bad, and 2,592 may be, of 2,592,000 that the whole period will have had at this rate
-        counted      4,380 of 4,500 events good (97.33%) since 2026-01-05T10:00:00Z
+        counted      events: 4,380 of 4,500 good (97.33%) since 2026-01-05T10:00:00Z
         forecast     unknown: only a part of the period was counted
 
         budget left over time:
