@@ -29,6 +29,7 @@ enum Command {
     Windows(crate::windows::WindowsArgs),
     Status(crate::status::StatusArgs),
     Backtest(crate::backtest::BacktestArgs),
+    Explain(crate::explain::ExplainArgs),
     Sla(crate::sla::SlaArgs),
     Audit(crate::audit::AuditArgs),
     /// Print a completion script: add it to your shell's completions
@@ -83,6 +84,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Windows(args) => crate::windows::run(args),
         Command::Status(args) => crate::status::run(args),
         Command::Backtest(args) => crate::backtest::run(args),
+        Command::Explain(args) => crate::explain::run(args),
         Command::Sla(args) => crate::sla::run(args),
         Command::Audit(args) => crate::audit::run(args),
         Command::Completions { shell } => {

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod definitions;
 pub mod demo;
 pub mod eval;
+pub mod explain;
 pub mod facts_input;
 pub mod file_log;
 pub mod import;

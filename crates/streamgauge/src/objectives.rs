@@ -215,6 +215,10 @@ impl Reading {
         self.counts.counted_otherwise(name, &self.definitions.slis[name], &self.known)
     }
 
+    pub const fn pane_us(&self) -> i64 {
+        self.pane_us
+    }
+
     /// Checked when the facts were read.
     pub fn objective(&self, slo: &str) -> Objective {
         objective_of(self.slo(slo), self.pane_us).expect("the same SLO was followed")

@@ -17,7 +17,7 @@ pub fn screen(all: &[Assessment]) -> Vec<String> {
     lines.extend(table(all));
     let firing = firing(all);
     if firing.len() > 1 {
-        lines.extend([String::new(), "alerts that fire; streamgauge status SLO shows their counts:".to_owned()]);
+        lines.extend([String::new(), "alerts that fire; streamgauge explain ALERT shows the arithmetic:".to_owned()]);
         lines.extend(firing);
     }
     let remarks: Vec<String> = all.iter().flat_map(remarks).collect();

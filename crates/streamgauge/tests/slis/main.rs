@@ -5,6 +5,7 @@ mod backfill;
 mod backtest;
 mod changed;
 mod eval;
+mod explain;
 mod program;
 mod real_data;
 mod sla;

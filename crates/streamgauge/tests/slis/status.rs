@@ -108,7 +108,7 @@ fn one_screen() {
           forgiving  checkout     90%  30d   fine              99.9%  1h 0.33  6h 0.27  1d 0.27  3d 0.27  not spent at the rate of the last 6h
           teapots    checkout     99%  30d   no traffic            -  1h -  6h -  1d -  3d -              unknown: nothing came in the last hours to go by
 
-        alerts that fire; streamgauge status SLO shows their counts:
+        alerts that fire; streamgauge explain ALERT shows the arithmetic:
           alert     slo        rule         severity  since
           b2cec33d  available  burn-6h-30m  critical  2026-01-05T11:02:20Z  for 12m 40s
           dab35ad3  available  burn-1d-2h   warning   2026-01-05T11:01:10Z  for 13m 50s
