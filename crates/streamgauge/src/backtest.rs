@@ -81,10 +81,14 @@ pub fn run(args: BacktestArgs) -> anyhow::Result<ExitCode> {
     let incidents = args.incidents.as_deref().map(incidents::read).transpose().map_err(bad_usage)?;
     let reading = objectives::read(&args.facts, &args.definitions, &args.targets).map_err(bad_usage)?;
     let tests = tests(&args, &reading, incidents.as_ref()).map_err(bad_usage)?;
+    let together = match &incidents {
+        Some(incidents) if args.targets.is_empty() && tests.len() > 1 => together(&tests, incidents),
+        _ => Vec::new(),
+    };
     if args.json {
-        print_data([json(&reading, &tests, incidents.as_ref()).to_string()])?;
+        print_data([json(&reading, &tests, incidents.as_ref(), &together).to_string()])?;
     } else {
-        print_lines(text::lines(&reading, &tests, incidents.as_ref()))?;
+        print_lines(text::lines(&reading, &tests, incidents.as_ref(), &together))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -187,7 +191,19 @@ fn test<'r>(
     Some(Test { slo: name, from, to, end, is_counted, alerts, incidents: incidents_in, incidents_outside, scores })
 }
 
-fn json(reading: &Reading, tests: &[Test<'_>], incidents: Option<&Incidents>) -> Value {
+/// The alerts of all SLOs against the incidents of all of them.
+fn together(tests: &[Test<'_>], known: &Incidents) -> Vec<(Set, Score)> {
+    let is_mine = |incident: &&Incident| tests.iter().any(|test| test.incidents.contains(incident));
+    let incidents: Vec<&Incident> = known.incidents.iter().filter(is_mine).collect();
+    let scored = |set: Set| {
+        let alerts = tests.iter().flat_map(|test| &test.alerts).copied().filter(|firing| set.holds(firing));
+        let score = score(&alerts.collect::<Vec<_>>(), &incidents, known.grace_us);
+        (set, score)
+    };
+    [Set::Pages, Set::All].map(scored).into()
+}
+
+fn json(reading: &Reading, tests: &[Test<'_>], incidents: Option<&Incidents>, together: &[(Set, Score)]) -> Value {
     let ratio = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
     let score_json = |(set, score): &(Set, Score)| {
         json!({
@@ -221,5 +237,10 @@ fn json(reading: &Reading, tests: &[Test<'_>], incidents: Option<&Incidents>) ->
             "scores": incidents.map(|_| test.scores.iter().map(score_json).collect::<Vec<_>>()),
         })
     });
-    json!({ "definitions": reading.hash, "slos": slos.collect::<Vec<_>>(), "not_counted": reading.uncounted })
+    json!({
+        "definitions": reading.hash,
+        "slos": slos.collect::<Vec<_>>(),
+        "together": together.iter().map(score_json).collect::<Vec<_>>(),
+        "not_counted": reading.uncounted,
+    })
 }

@@ -1,6 +1,8 @@
 //! `streamgauge status`: are we fine, how fast do budgets burn, since when, and what is behind.
 
 mod one;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::path::PathBuf;

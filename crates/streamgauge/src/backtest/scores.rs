@@ -1,7 +1,6 @@
 //! Alerts against incidents: which belong together, and what follows from that. Counts only; who shows them may divide.
 
 use serde::Serialize;
-use streamgauge_events::EventTime;
 
 use super::incidents::Incident;
 use crate::objectives::Firing;
@@ -27,20 +26,26 @@ pub struct Score {
     pub missed: Vec<Incident>,
 }
 
-/// Whether an alert fired within the grace of an incident.
-pub fn belongs(fired: EventTime, incident: &Incident, grace_us: i64) -> bool {
-    incident.start.minus_us(grace_us) <= fired && fired <= incident.end.plus_us(grace_us)
+/// Whether an alert fired within the grace of an incident of its service.
+pub fn belongs(firing: &Firing, incident: &Incident, grace_us: i64) -> bool {
+    let fired = firing.fired.at;
+    is_about(firing, incident) && incident.start.minus_us(grace_us) <= fired && fired <= incident.end.plus_us(grace_us)
+}
+
+fn is_about(firing: &Firing, incident: &Incident) -> bool {
+    incident.service.as_ref().is_none_or(|service| *service == firing.fired.service)
 }
 
 pub fn score(alerts: &[&Firing], incidents: &[&Incident], grace_us: i64) -> Score {
-    let is_true = |alert: &&&Firing| incidents.iter().any(|incident| belongs(alert.fired.at, incident, grace_us));
+    let is_true = |alert: &&&Firing| incidents.iter().any(|incident| belongs(alert, incident, grace_us));
     let alerts_true = alerts.iter().filter(is_true).count();
     let mut score = Score { alerts: alerts.len(), alerts_true, incidents: incidents.len(), ..Score::default() };
     for incident in incidents {
-        let mine: Vec<&&Firing> = alerts.iter().filter(|alert| belongs(alert.fired.at, incident, grace_us)).collect();
+        let mine: Vec<&&Firing> = alerts.iter().filter(|alert| belongs(alert, incident, grace_us)).collect();
         let Some(first) = mine.iter().map(|alert| alert.fired.at).min() else {
             let fires = |alert: &&Firing| {
-                alert.fired.at < incident.start && alert.resolved.as_ref().is_none_or(|end| end.at > incident.start)
+                let ends_behind = alert.resolved.as_ref().is_none_or(|end| end.at > incident.start);
+                is_about(alert, incident) && alert.fired.at < incident.start && ends_behind
             };
             match alerts.iter().any(fires) {
                 true => score.already_firing += 1,
@@ -69,6 +74,7 @@ pub fn median(ascending: &[i64]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use streamgauge_events::EventTime;
     use streamgauge_slo::{Severity, Transition};
     use streamgauge_stage_slo::AlertRecord;
 

@@ -9,9 +9,14 @@ use super::scores::{Score, belongs, median};
 use super::{Set, Test};
 use crate::objectives::{Firing, Reading};
 use crate::slo_text::{burn, percent, remaining, span};
-use crate::windows_text::{Cell, aligned};
+use crate::windows_text::{Cell, aligned, harmless};
 
-pub fn lines(reading: &Reading, tests: &[Test<'_>], incidents: Option<&Incidents>) -> Vec<String> {
+pub fn lines(
+    reading: &Reading,
+    tests: &[Test<'_>],
+    incidents: Option<&Incidents>,
+    together: &[(Set, Score)],
+) -> Vec<String> {
     let bold = Style::new().bold();
     let mut lines = Vec::new();
     for test in tests {
@@ -39,6 +44,11 @@ pub fn lines(reading: &Reading, tests: &[Test<'_>], incidents: Option<&Incidents
         }
         lines.push(String::new());
     }
+    if !together.is_empty() {
+        lines.push(format!("{bold}all SLOs together{bold:#}"));
+        lines.extend(score_table(together));
+        lines.push(String::new());
+    }
     lines.extend(reading.uncounted.iter().map(|(name, why)| format!("{name}: {why}")));
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();
@@ -49,7 +59,7 @@ pub fn lines(reading: &Reading, tests: &[Test<'_>], incidents: Option<&Incidents
 /// The incident that an alert tells of.
 pub fn incident_of<'t>(firing: &Firing, test: &Test<'t>, incidents: Option<&Incidents>) -> Option<&'t Incident> {
     let grace_us = incidents?.grace_us;
-    test.incidents.iter().copied().find(|incident| belongs(firing.fired.at, incident, grace_us))
+    test.incidents.iter().copied().find(|incident| belongs(firing, incident, grace_us))
 }
 
 fn alerts(test: &Test<'_>, incidents: Option<&Incidents>) -> Vec<String> {
@@ -92,6 +102,21 @@ fn title(incident: &Incident) -> String {
 }
 
 fn scores(test: &Test<'_>, incidents: &Incidents) -> Vec<String> {
+    let (grace, merge) = (span(incidents.grace_us), span(incidents.merge_us));
+    let count = test.incidents.len();
+    let mut lines = vec![format!(
+        "  against {count} incident{} (grace {grace}; those at most {merge} apart are one):",
+        if count == 1 { "" } else { "s" }
+    )];
+    if test.incidents_outside > 0 {
+        lines.push(format!("  {} more lie outside of what was counted", test.incidents_outside));
+    }
+    lines.extend(score_table(&test.scores));
+    lines
+}
+
+/// Of each set of alerts; then the incidents that nothing told of.
+fn score_table(scores: &[(Set, Score)]) -> Vec<String> {
     let header = [
         Cell::left("rule"),
         Cell::left("severity"),
@@ -104,7 +129,7 @@ fn scores(test: &Test<'_>, incidents: &Incidents) -> Vec<String> {
         Cell::left("reset median, most"),
     ];
     let mut table = vec![Vec::from(header)];
-    for (set, score) in &test.scores {
+    for (set, score) in scores {
         let style = if matches!(set, Set::Rule(..)) { Style::new() } else { Style::new().bold() };
         table.push(vec![
             Cell { style, ..Cell::left(set.name()) },
@@ -118,23 +143,10 @@ fn scores(test: &Test<'_>, incidents: &Incidents) -> Vec<String> {
             Cell::left(reset(score)),
         ]);
     }
-    let (grace, merge) = (span(incidents.grace_us), span(incidents.merge_us));
-    let count = test.incidents.len();
-    let mut lines = vec![format!(
-        "  against {count} incident{} (grace {grace}; those at most {merge} apart are one):",
-        if count == 1 { "" } else { "s" }
-    )];
-    if test.incidents_outside > 0 {
-        lines.push(format!("  {} more lie outside of what was counted", test.incidents_outside));
-    }
-    lines.extend(aligned(&table));
-    if let Some((_, all)) = test.scores.last() {
-        let missed = all.missed.iter();
-        lines.extend(missed.map(|incident| {
-            format!("  no alert: {} to {}  {}", rfc3339_text(incident.start), rfc3339_text(incident.end), incident.name)
-                .trim_end()
-                .to_owned()
-        }));
+    let mut lines = aligned(&table);
+    for incident in scores.last().into_iter().flat_map(|(_, all)| &all.missed) {
+        let (start, end) = (rfc3339_text(incident.start), rfc3339_text(incident.end));
+        lines.push(format!("  no alert: {start} to {end}  {}", harmless(&incident.name)).trim_end().to_owned());
     }
     lines
 }

@@ -95,6 +95,19 @@ fn alerts_against_incidents() {
 }
 
 #[test]
+fn several_slos_tell_of_the_same_incidents() {
+    let files = counted(&THREE_HOURS, &[("available", "ok", "0.999"), ("forgiving", "ok", "0.95")]);
+    std::fs::write(files.path("incidents.yaml"), INCIDENTS).expect("a temporary file");
+    let text = files.run("backtest --input out --incidents incidents.yaml", "");
+    expect![[r#"
+        all SLOs together
+          rule               severity       alerts  precision   found  recall  firing before  detection median, most  reset median, most
+          all critical ones  critical  2 of 4 true     50.00%  1 of 2  50.00%              0  2m 20s, 2m 20s          29m 10s, 29m 10s
+          all                any       4 of 6 true     66.66%  1 of 2  50.00%              1  10s, 10s                - (1 still firing)
+    "#]].assert_eq(&text[text.find("all SLOs together").expect("it is there")..]);
+}
+
+#[test]
 fn codes() {
     let files = files();
     std::fs::write(files.path("bad.yaml"), "incidents: [{start: noon, end: night}]").expect("a temporary file");
