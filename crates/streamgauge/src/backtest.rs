@@ -173,8 +173,11 @@ fn test<'r>(
     let (end, is_counted) = (counted.to, !history.tallies.is_empty());
     let from = args.from.map_or(history.first, |from| from.max(history.first));
     let to = args.to.map_or(end, |to| to.min(end));
-    let fired = |firing: &&Firing| firing.fired.slo == name && from <= firing.fired.at && firing.fired.at <= to;
-    let alerts: Vec<&Firing> = reading.alerts.iter().filter(fired).collect();
+    let is_asked = |firing: &&Firing| {
+        let at = firing.fired.at;
+        firing.fired.slo == name && from <= at && args.to.is_none_or(|to| at < to)
+    };
+    let alerts: Vec<&Firing> = reading.alerts.iter().filter(is_asked).collect();
     let service = &reading.slo(name).service;
     let is_mine = |incident: &&Incident| incident.service.as_ref().is_none_or(|of| of == service);
     let mine = incidents.map(|incidents| incidents.incidents.iter().filter(is_mine)).into_iter().flatten();

@@ -43,7 +43,7 @@ pub struct ExplainArgs {
     #[command(flatten)]
     facts: FactsArgs,
     /// Judge by these definitions, not by those that the facts cite: files, or directories of them
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH")]
     definitions: Vec<PathBuf>,
     /// One JSON object
     #[arg(long)]
@@ -59,7 +59,8 @@ fn show(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let Some(firing) = reading.alerts.iter().find(|firing| firing.id == args.alert) else {
         let count = reading.alerts.len();
         return Err(anyhow!(
-            "no alert has the id {:?}; {count} fired by these definitions: `streamgauge backtest` lists them, each with its id",
+            "no alert has the id {:?}; {count} fired by these definitions: `streamgauge backtest` lists them, each with its id. \
+             Alerts of other definitions are found with --definitions",
             args.alert
         ));
     };

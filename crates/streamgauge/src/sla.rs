@@ -43,7 +43,7 @@ pub struct SlaArgs {
     #[command(flatten)]
     facts: FactsArgs,
     /// Judge by these definitions, not by those that the facts cite: files, or directories of them
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH")]
     definitions: Vec<PathBuf>,
     /// Only this SLO
     #[arg(long, value_name = "NAME")]

@@ -45,7 +45,7 @@ pub struct StatusArgs {
     #[command(flatten)]
     facts: FactsArgs,
     /// Judge by these definitions, not by those that the facts cite: files, or directories of them
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH")]
     definitions: Vec<PathBuf>,
     /// On Kafka, whoever is further behind than this can't tell how things are
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration_us)]

@@ -7,6 +7,7 @@ use streamgauge_windows::window::rfc3339_text;
 
 use super::{BudgetCounts, Explanation, Moment, Window};
 use crate::slo_text::{Unit, burn, remaining, span};
+use crate::windows_text::harmless;
 
 pub fn lines(explanation: &Explanation) -> Vec<String> {
     let bold = Style::new().bold();
@@ -40,7 +41,7 @@ pub fn lines(explanation: &Explanation) -> Vec<String> {
     ];
     lines.extend(moment(explanation, fired));
     if !explanation.exemplars.is_empty() {
-        lines.push(format!("  bad events, by trace id: {}", explanation.exemplars.join(" ")));
+        lines.push(format!("  bad events, by trace id: {}", harmless(&explanation.exemplars.join(" "))));
     }
     if let Some(resolved) = resolved {
         lines.extend([String::new(), "when it resolved".to_owned()]);

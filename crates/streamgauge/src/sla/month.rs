@@ -89,7 +89,7 @@ pub(super) fn slices(
         let covered = is_covered(start, end);
         slices.covered += i64::from(covered);
         slices.empty += i64::from(covered && tally.total == 0);
-        if is_down(tally, slice) {
+        if covered && is_down(tally, slice) {
             slices.bad += 1;
             let from = start.max(month.from);
             match downtimes.last_mut() {
@@ -169,5 +169,7 @@ mod tests {
         // What lies outside of the month, and what was not counted to its end, is no part of it.
         check(&[(9, 5, 5), (10, 5, 5), (30, 5, 5)], None, "20/60 covered, 19 empty, 1 bad: 10-11 5/5");
         check(&[(12, 2, 10)], Some(20), "19/60 covered, 18 empty, 1 bad: 12-13 2/10");
+        // Of what is not covered, nobody knows whether it was down.
+        check(&[(12, 2, 10)], Some(12), "19/60 covered, 19 empty, 0 bad: ");
     }
 }

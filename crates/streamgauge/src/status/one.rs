@@ -49,7 +49,7 @@ pub fn detail(reading: &Reading, assessment: &Assessment) -> Option<Detail> {
     let slo = reading.slo(&standing.slo);
     let sli = &reading.definitions.slis[&slo.indicator];
     let history = reading.history(&standing.slo)?;
-    let budgets = reading.budgets(&standing.slo, &history, None, &columns(counted.from, counted.to));
+    let budgets = reading.budgets(&standing.slo, &history, None, &columns(counted.from, counted.to, reading.pane_us()));
     let spans_width_us = match (slo.budgeting, sli.good.slice()) {
         (Budgeting::Timeslices { width_us, .. } | Budgeting::RatioTimeslices { width_us }, _) => width_us,
         (_, Some(slice)) => slice.length_us,
@@ -64,11 +64,10 @@ pub fn detail(reading: &Reading, assessment: &Assessment) -> Option<Detail> {
 }
 
 /// The ends of the columns of a chart: whole panes, the last of them the end.
-fn columns(from: EventTime, to: EventTime) -> Vec<EventTime> {
-    const PANE_US: i64 = 10_000_000;
-    let panes = (to.0 - from.0) / PANE_US;
+fn columns(from: EventTime, to: EventTime, pane_us: i64) -> Vec<EventTime> {
+    let panes = (to.0 - from.0) / pane_us;
     let columns = CHART_COLUMNS.min(panes).max(1);
-    (1..=columns).map(|column| to.minus_us((columns - column) * panes / columns * PANE_US)).collect()
+    (1..=columns).map(|column| to.minus_us((columns - column) * panes / columns * pane_us)).collect()
 }
 
 fn worst(

@@ -66,7 +66,7 @@ fn every_number_of_an_alert() {
     files.check("explain 00000000 --input out", expect![[r#"
         2
         ---
-        streamgauge: no alert has the id "00000000"; 4 fired by these definitions: `streamgauge backtest` lists them, each with its id
+        streamgauge: no alert has the id "00000000"; 4 fired by these definitions: `streamgauge backtest` lists them, each with its id. Alerts of other definitions are found with --definitions
     "#]]);
     files.check("explain 2c9fff7b --input nothing", expect![[r#"
         2

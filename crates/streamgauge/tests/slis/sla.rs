@@ -219,6 +219,46 @@ fn months_by_slices() {
     "#]]);
 }
 
+/// One event every six hours, from the last day of December to the first of February, all of them good but two.
+#[test]
+fn a_month_that_is_over() {
+    const DECEMBER_31_US: i64 = 1_767_139_200_000_000;
+    let event = |number: i64| {
+        let ts = DECEMBER_31_US + number * 6 * 3_600_000_000;
+        let status = if [50, 51].contains(&number) { 500 } else { 200 };
+        format!("{{\"ts\":{ts},\"service\":\"checkout\",\"status\":{status}}}\n")
+    };
+    let events: String = (0..132).map(event).collect();
+    let promises = slos(&[("available", "ok", "0.98"), ("strict", "ok", "0.99")]);
+    let files = Files::new(&[("slos.yaml", &promises), ("events.jsonl", &events)]);
+    let backfill = "backfill --quiet --event request --input events.jsonl --definitions slos.yaml --out out";
+    assert_eq!(files.run(backfill, ""), "0\n");
+    files.check("sla 2026-01 --input out", expect![[r#"
+        1
+        2026-01 in UTC, 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z
+
+        available  98% of ok (checkout): met
+          availability  98.38% (122 of 124 events)
+          budget left   19.3%: 2 bad, and 2 of 124 may be
+          covered       100.00% of the month (44640 of 44640 slices of 1m), 44516 of them without traffic
+          downtime      2m in 2 pieces; a slice is 1m, and down if fewer than 98% of it are good
+          down from             to                    for  bad/total
+          2026-01-12T12:00:00Z  2026-01-12T12:01:00Z  1m   1/1
+          2026-01-12T18:00:00Z  2026-01-12T18:01:00Z  1m   1/1
+
+        strict  99% of ok (checkout): missed
+          availability  98.38% (122 of 124 events)
+          budget left   -61.3%: 2 bad, and 1 of 124 may be
+          covered       100.00% of the month (44640 of 44640 slices of 1m), 44516 of them without traffic
+          downtime      2m in 2 pieces; a slice is 1m, and down if fewer than 99% of it are good
+          down from             to                    for  bad/total
+          2026-01-12T12:00:00Z  2026-01-12T12:01:00Z  1m   1/1
+          2026-01-12T18:00:00Z  2026-01-12T18:01:00Z  1m   1/1
+
+        definitions 603e3a999cc0459b
+    "#]]);
+}
+
 #[test]
 fn codes() {
     let files = files();
