@@ -195,6 +195,7 @@ mod tests {
             |          | ██
             |          | ███
             |          | ███
-            |    -100% | ███_"#]].assert_eq(&lines.join("\n"));
+            |    -100% | ███_"#]]
+        .assert_eq(&lines.join("\n"));
     }
 }

@@ -233,7 +233,9 @@ fn a_month_that_is_over() {
     let files = Files::new(&[("slos.yaml", &promises), ("events.jsonl", &events)]);
     let backfill = "backfill --quiet --event request --input events.jsonl --definitions slos.yaml --out out";
     assert_eq!(files.run(backfill, ""), "0\n");
-    files.check("sla 2026-01 --input out", expect![[r#"
+    files.check(
+        "sla 2026-01 --input out",
+        expect![[r#"
         1
         2026-01 in UTC, 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z
 
@@ -256,7 +258,8 @@ fn a_month_that_is_over() {
           2026-01-12T18:00:00Z  2026-01-12T18:01:00Z  1m   1/1
 
         definitions 603e3a999cc0459b
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use expect_test::expect;
 use serde_json::Value;
 
-use crate::program::Files;
-use crate::slos::{counted, slos};
+use crate::program::{Files, documents};
+use crate::slos::{counted, slos, traffic};
 
 /// An hour of calm, ten minutes of trouble, five of calm.
 const TROUBLE: [(usize, i64, i64); 3] = [(60, 60, 0), (10, 60, 12), (5, 60, 0)];
@@ -198,4 +198,48 @@ fn other_promises_judge_the_same_counts_and_other_filters_do_not() {
         ---
         streamgauge: the definitions have no SLO, so nothing is promised; add a document of kind SLO, and name the files by --definitions: what was counted can be judged by it (docs/slo.md)
     "#]]);
+}
+
+/// What the alarms counted grid point by grid point, and what is added up from the facts as they are now: the same, for every
+/// kind of SLI and way of budgeting.
+#[test]
+fn both_ways_of_counting_agree() {
+    let slis = [
+        ("ok", "topic: requests, good: status < 500"),
+        ("fast", "topic: requests, latencyThresholdUs: 500"),
+        ("p50", "topic: requests, slice: 1m, empty: bad, percentile: {quantile: 0.5, atMostUs: 1000}"),
+        ("quiet", "topic: requests, slice: 2m, empty: good, percentile: {quantile: 0.9, atMostUs: 1000}"),
+        ("busy", "topic: requests, slice: 1m, traffic: {atLeastPerSec: 0.5}"),
+        ("fresh", "topic: requests, slice: 30s, freshness: {atMost: 90s}"),
+    ];
+    let mut text = documents("checkout", &slis);
+    let methods = ["Occurrences", "Timeslices", "RatioTimeslices"];
+    let mut names = Vec::new();
+    for (sli, spec) in slis {
+        for method in methods.into_iter().take(if spec.contains("slice:") { 1 } else { 3 }) {
+            let slices = match method {
+                "Occurrences" => "",
+                "Timeslices" => ", timeSliceTarget: 0.9, timeSliceWindow: 1m",
+                _ => ", timeSliceWindow: 1m",
+            };
+            let name = format!("{sli}-{}", method.to_lowercase());
+            text += &format!(
+                "---\napiVersion: openslo/v1\nkind: SLO\nmetadata: {{name: {name}}}\nspec:\n  service: checkout\n  indicatorRef: {sli}\n  \
+                 budgetingMethod: {method}\n  timeWindow: [{{duration: 7d, isRolling: true}}]\n  objectives: [{{target: 0.95{slices}}}]\n"
+            );
+            names.push(name);
+        }
+    }
+    let events = traffic(&[(20, 60, 0), (10, 60, 12), (7, 0, 0), (3, 20, 20), (20, 60, 0)]);
+    let files = Files::new(&[("slos.yaml", &text), ("events.jsonl", &events)]);
+    let backfill = "backfill --quiet --event request --input events.jsonl --definitions slos.yaml --out out";
+    assert_eq!(files.run(backfill, ""), "0\n");
+    for name in names {
+        let text = files.run(&format!("status {name} --input out --json"), "");
+        let found: Value = serde_json::from_str(text.lines().nth(1).expect("one line")).expect("JSON");
+        let now = found["budget_over_time"].as_array().and_then(|budgets| budgets.last()).expect("it was counted");
+        assert!(now["counted"]["total"].as_i64().is_some_and(|total| total > 0), "{name}: {now}");
+        assert_eq!(now["counted"], found["standing"]["counted"], "{name}");
+        assert_eq!(now["remaining"], found["standing"]["remaining"], "{name}");
+    }
 }
