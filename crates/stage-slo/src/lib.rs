@@ -13,7 +13,8 @@ mod stage;
 mod state;
 
 pub use clock::Hole;
+pub use objective::objective_of;
 pub use objectives::{CannotFollow, Objectives};
-pub use records::{AlertRecord, ObjectiveStanding, RuleStanding, Span, WindowCounts};
+pub use records::{AlertRecord, ObjectiveStanding, RuleStanding, Span, WindowCounts, alert_id};
 pub use rules::rules_of;
 pub use stage::{SloPartition, SloStage};

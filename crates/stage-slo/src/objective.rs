@@ -13,7 +13,7 @@ use streamgauge_slo::{Alert, Calendar, Evaluator, Forecast, Fraction, Objective,
 
 use crate::feed::{Added, Feed};
 use crate::objectives::PROBE_PANE_US;
-use crate::records::{AlertRecord, ObjectiveStanding, RuleStanding, Span, WindowCounts, hash_of};
+use crate::records::{AlertRecord, ObjectiveStanding, RuleStanding, Span, WindowCounts, alert_id, hash_of};
 use crate::rules::rules_of;
 
 /// An SLO with the SLI that it is about.
@@ -39,34 +39,33 @@ impl Promise {
         let targets = alarms.into_iter().map(|alarm| (alarm.name, alarm.targets)).collect();
         Self { name: name.to_owned(), slo: slo.clone(), measure: sli.good.clone(), topic, targets, hash }
     }
+}
 
-    /// Fails where the definition can't be followed.
-    fn objective(&self, definitions: &Definitions, pane_us: i64) -> Result<Objective, String> {
-        let slo = &self.slo;
-        let fraction = |share: Share| Fraction::new(share.numerator, share.denominator);
-        let target = Target::new(fraction(slo.target)).map_err(|error| error.to_string())?;
-        let method = match slo.budgeting {
-            Budgeting::Occurrences => Method::Occurrences,
-            Budgeting::Timeslices { target, width_us } => Method::Timeslices { target: fraction(target), width_us },
-            Budgeting::RatioTimeslices { width_us } => Method::RatioTimeslices { width_us },
-        };
-        let period = match &slo.window {
-            TimeWindow::Rolling { length_us } => Period::Rolling { length_us: *length_us },
-            TimeWindow::Calendar { unit, count, start, time_zone } => {
-                let unit = match unit {
-                    CalendarUnit::Days => Unit::Days,
-                    CalendarUnit::Weeks => Unit::Weeks,
-                    CalendarUnit::Months => Unit::Months,
-                    CalendarUnit::Years => Unit::Years,
-                };
-                let zone = TimeZone::get(time_zone).map_err(|error| error.to_string())?;
-                let anchor = start.parse().map_err(|error| format!("{start:?} is no date: {error}"))?;
-                let count = i32::try_from(*count).map_err(|error| error.to_string())?;
-                Period::Calendar(Calendar::new(unit, count, anchor, zone).ok_or("a window of no length")?)
-            }
-        };
-        Ok(Objective { target, method, period, rules: rules_of(definitions, slo, pane_us) })
-    }
+/// An SLO as the evaluator knows it. Fails where the definition can't be followed.
+pub fn objective_of(definitions: &Definitions, slo: &Slo, pane_us: i64) -> Result<Objective, String> {
+    let fraction = |share: Share| Fraction::new(share.numerator, share.denominator);
+    let target = Target::new(fraction(slo.target)).map_err(|error| error.to_string())?;
+    let method = match slo.budgeting {
+        Budgeting::Occurrences => Method::Occurrences,
+        Budgeting::Timeslices { target, width_us } => Method::Timeslices { target: fraction(target), width_us },
+        Budgeting::RatioTimeslices { width_us } => Method::RatioTimeslices { width_us },
+    };
+    let period = match &slo.window {
+        TimeWindow::Rolling { length_us } => Period::Rolling { length_us: *length_us },
+        TimeWindow::Calendar { unit, count, start, time_zone } => {
+            let unit = match unit {
+                CalendarUnit::Days => Unit::Days,
+                CalendarUnit::Weeks => Unit::Weeks,
+                CalendarUnit::Months => Unit::Months,
+                CalendarUnit::Years => Unit::Years,
+            };
+            let zone = TimeZone::get(time_zone).map_err(|error| error.to_string())?;
+            let anchor = start.parse().map_err(|error| format!("{start:?} is no date: {error}"))?;
+            let count = i32::try_from(*count).map_err(|error| error.to_string())?;
+            Period::Calendar(Calendar::new(unit, count, anchor, zone).ok_or("a window of no length")?)
+        }
+    };
+    Ok(Objective { target, method, period, rules: rules_of(definitions, slo, pane_us) })
 }
 
 fn json(value: &impl Serialize) -> String {
@@ -130,7 +129,7 @@ impl Followed {
         tenant: String,
         pane_us: i64,
     ) -> Result<Self, String> {
-        let evaluator = Evaluator::new(promise.objective(definitions, pane_us)?, pane_us).projected();
+        let evaluator = Evaluator::new(objective_of(definitions, &promise.slo, pane_us)?, pane_us).projected();
         let feed = Feed::new(promise.measure.clone());
         Ok(Self {
             promise,
@@ -195,6 +194,7 @@ impl Followed {
         let fingerprint = hash_of(&[&self.tenant, &slo.service, name, &rule_name, severity.as_str()]);
         AlertRecord {
             id: hash_of(&[&fingerprint, &starts_at.0.to_string(), transition.as_str()]),
+            alert: alert_id(name, &rule_name, starts_at),
             fingerprint,
             tenant: self.tenant.clone(),
             service: slo.service.clone(),

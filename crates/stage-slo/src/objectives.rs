@@ -34,6 +34,8 @@ pub struct Objectives {
     pub(crate) clocks: BTreeMap<String, Clock<Arrived>>,
     /// By tenant and name.
     pub(crate) followed: BTreeMap<(String, String), Followed>,
+    /// The only one to follow.
+    tenant: Option<String>,
     /// Deltas of SLIs that came from another topic than theirs.
     foreign: u64,
     points: u64,
@@ -69,9 +71,16 @@ impl Objectives {
             pane_us: None,
             clocks: BTreeMap::new(),
             followed: BTreeMap::new(),
+            tenant: None,
             foreign: 0,
             points: 0,
         })
+    }
+
+    /// Leaves all other tenants out.
+    pub fn of_tenant(mut self, tenant: Option<&str>) -> Self {
+        self.tenant = tenant.map(str::to_owned);
+        self
     }
 
     /// One record of `sli.windows`, at its offset. Answers a hole, where one shows.
@@ -88,6 +97,9 @@ impl Objectives {
             return Err(Refused::BadPane { service: service.clone(), pane, pane_us });
         }
         let Some((topic, measure)) = self.indicators.get(&delta.sli) else { return Ok(()) };
+        if self.tenant.as_ref().is_some_and(|tenant| *tenant != delta.tenant) {
+            return Ok(());
+        }
         if *topic != delta.source {
             self.foreign += 1;
             return Ok(());

@@ -11,6 +11,8 @@ use streamgauge_windows::window::rfc3339_text;
 pub struct AlertRecord {
     /// The same for the same transition of the same alarm: whoever gets it twice can tell.
     pub id: String,
+    /// The same from firing to resolving: commands are asked about it.
+    pub alert: String,
     /// The same for all transitions of an alarm.
     pub fingerprint: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -107,6 +109,11 @@ pub struct RuleStanding {
 
 fn rfc3339<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&rfc3339_text(*time))
+}
+
+/// The same for the same alert, whenever and by whomever it is asked for.
+pub fn alert_id(slo: &str, rule: &str, fired: EventTime) -> String {
+    hash_of(&[slo, rule, &fired.0.to_string()])[..8].to_owned()
 }
 
 /// The first 64 bits of the SHA-256 of texts, each ended by a zero byte; hexadecimal.

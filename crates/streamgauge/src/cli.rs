@@ -27,6 +27,10 @@ enum Command {
     Validate(crate::validate::ValidateArgs),
     Eval(crate::eval::EvalArgs),
     Windows(crate::windows::WindowsArgs),
+    Status(crate::status::StatusArgs),
+    Backtest(crate::backtest::BacktestArgs),
+    Explain(crate::explain::ExplainArgs),
+    Sla(crate::sla::SlaArgs),
     Audit(crate::audit::AuditArgs),
     /// Print a completion script: add it to your shell's completions
     Completions {
@@ -78,6 +82,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Validate(args) => crate::validate::run(args),
         Command::Eval(args) => crate::eval::run(args),
         Command::Windows(args) => crate::windows::run(args),
+        Command::Status(args) => crate::status::run(args),
+        Command::Backtest(args) => crate::backtest::run(args),
+        Command::Explain(args) => crate::explain::run(args),
+        Command::Sla(args) => crate::sla::run(args),
         Command::Audit(args) => crate::audit::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

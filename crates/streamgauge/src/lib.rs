@@ -3,20 +3,27 @@
 
 pub mod audit;
 pub mod backfill;
+pub mod backtest;
 pub mod cli;
 pub mod definitions;
 pub mod demo;
 pub mod eval;
+pub mod explain;
+pub mod facts_input;
 pub mod file_log;
 pub mod import;
 pub mod kafka_args;
 pub mod load;
 pub mod mapping;
+pub mod objectives;
 pub mod serve;
 pub mod shell;
+pub mod sla;
 pub mod sli;
 pub mod slices_text;
 pub mod slo;
+pub mod slo_text;
+pub mod status;
 pub mod topic_input;
 pub mod topics;
 pub mod validate;

@@ -1,21 +1,18 @@
 //! `streamgauge windows`: folds `sli.windows` to windows of any length, as a table, JSON lines or CSV.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::anyhow;
 use clap::Args;
-use streamgauge_definitions::{Bundle, Definitions, Empty, Sli, Slice, duration_text, duration_us};
+use streamgauge_definitions::{Definitions, Empty, Sli, Slice, duration_text, duration_us};
+use streamgauge_events::EventTime;
 use streamgauge_events::facts::GOLDEN;
-use streamgauge_events::{EventTime, topics};
 use streamgauge_windows::{Fold, Label, Level, Only, Query, Slices, Window};
 
 use crate::cli::bad_usage;
-use crate::kafka_args::KafkaArgs;
-use crate::shell::Stop;
+use crate::facts_input::{FactsArgs, warn_of_gaps};
 use crate::slices_text;
-use crate::topic_input::{Found, KafkaTopics, Pass, file_of, read_lines};
 use crate::windows_text;
 
 /// Show SLIs in windows of any length: counts, errors, latency quantiles
@@ -34,14 +31,8 @@ use crate::windows_text;
 
 docs/windows.md explains each column and field.")]
 pub struct WindowsArgs {
-    /// Directory with sli.windows.jsonl; without it, Kafka is read
-    #[arg(long, value_name = "DIR")]
-    input: Option<PathBuf>,
     #[command(flatten)]
-    kafka: KafkaArgs,
-    /// The topic to read from Kafka; with --input, the name of the file before .jsonl
-    #[arg(long, default_value = topics::SLI_WINDOWS)]
-    topic: String,
+    facts: FactsArgs,
     /// Length of a window, such as 60s, 5m, 1h or 1d: a multiple of the pane, which is 10s by default. Default: 60s, or
     /// the slice of the SLI
     #[arg(long, value_name = "DURATION", value_parser = duration_us)]
@@ -108,11 +99,7 @@ pub fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
         )));
     }
     let only = Only { sli: args.sli.clone(), service: args.service.clone(), from: query.from, to: query.to };
-    let fold = match &args.input {
-        Some(directory) => from_directory(&args, directory, only)?,
-        None => from_kafka(&args, only)?,
-    };
-    warn_of_gaps(&fold);
+    let fold = folded(&args.facts, only)?;
     let windows = query.windows(&fold).map_err(bad_usage)?;
     if args.json {
         windows_text::print_data(windows.iter().map(Window::to_json))?;
@@ -129,14 +116,10 @@ pub fn run(args: WindowsArgs) -> anyhow::Result<ExitCode> {
 fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
     // Freshness looks back beyond the first slice that is shown.
     let only = Only { sli: Some(name.to_owned()), service: args.service.clone(), from: None, to: args.to };
-    let fold = match &args.input {
-        Some(directory) => from_directory(args, directory, only)?,
-        None => from_kafka(args, only)?,
-    };
-    warn_of_gaps(&fold);
-    let counted_by = cited_definitions(args);
+    let fold = folded(&args.facts, only)?;
+    let counted_by = args.facts.cited_definitions();
     let definitions = if args.definitions.is_empty() {
-        newest(args, &fold, counted_by.as_ref().map_err(|error| anyhow!("{error:#}"))?)?
+        args.facts.newest(fold.coverage(), counted_by.as_ref().map_err(|error| anyhow!("{error:#}"))?)?
     } else {
         crate::definitions::read(&args.definitions).map_err(bad_usage)?
     };
@@ -148,8 +131,8 @@ fn slices(args: &WindowsArgs, name: &str) -> anyhow::Result<ExitCode> {
     if let Some(service) = args.service.as_ref().filter(|service| **service != sli.service) {
         return Err(bad_usage(anyhow!("{name} is about {}, not about {service}; leave --service away", sli.service)));
     }
-    let newest = counted_by.as_ref().map_err(|error| anyhow!("{error:#}")).and_then(|known| newest(args, &fold, known));
-    match newest {
+    let counted = counted_by.as_ref().map_err(|error| anyhow!("{error:#}"));
+    match counted.and_then(|known| args.facts.newest(fold.coverage(), known)) {
         Ok(newest) => check_counted_alike(&newest, name, sli)?,
         Err(error) => {
             anstream::eprintln!("warning: nobody can tell whether {name} was counted by the same filter: {error:#}");
@@ -197,105 +180,14 @@ fn check_counted_alike(newest: &Definitions, name: &str, asked: &Sli) -> anyhow:
     }
 }
 
-/// The definitions that the newest facts cite.
-fn newest(args: &WindowsArgs, fold: &Fold, known: &BTreeMap<String, Definitions>) -> anyhow::Result<Definitions> {
-    let Some(cited) = fold.coverage().bundle() else {
-        bail!("nothing has been counted yet: there is no frontier in {}", args.topic);
-    };
-    known.get(cited).cloned().with_context(|| {
-        let state = state_topic(args);
-        format!("{state} does not hold the definitions {cited} that the facts cite; name the files by --definitions")
-    })
-}
-
-fn state_topic(args: &WindowsArgs) -> String {
-    let prefix = args.topic.strip_suffix(topics::SLI_WINDOWS).unwrap_or_default();
-    format!("{prefix}{}", topics::SLI_STATE)
-}
-
-/// All definitions that facts may cite, by hash, from the state topic beside them.
-fn cited_definitions(args: &WindowsArgs) -> anyhow::Result<BTreeMap<String, Definitions>> {
-    let state = state_topic(args);
-    let mut known = BTreeMap::new();
-    let mut look = |value: &[u8]| {
-        if let Ok(bundle) = serde_json::from_slice::<Bundle>(value) {
-            known.insert(bundle.hash(), bundle.definitions);
-        }
-    };
-    match &args.input {
-        Some(directory) => read_lines(&file_of(directory, &state), &mut |_, value| {
-            look(value);
-            Ok(())
-        })?,
-        None => {
-            let stop = Stop::on_signals()?;
-            let mut kafka = KafkaTopics::open(&args.kafka.client().map_err(bad_usage)?, &[&state])?;
-            kafka.ask()?;
-            kafka.read(&stop, &|| false, &mut |_, found| {
-                if let Found::Record { value: Some(value), .. } = found {
-                    look(value);
-                }
-            })?;
-        }
-    }
-    Ok(known)
-}
-
-/// Folds what a directory holds.
-fn from_directory(args: &WindowsArgs, directory: &std::path::Path, only: Only) -> anyhow::Result<Fold> {
+fn folded(facts: &FactsArgs, only: Only) -> anyhow::Result<Fold> {
     let mut fold = Fold::new(only);
-    read_lines(&file_of(directory, &args.topic), &mut |_, value| Ok(fold.observe(0, value)?))?;
+    facts.read(&mut |partition, _, value| Ok(fold.observe(partition, value)?))?;
+    warn_of_gaps(fold.coverage());
     Ok(fold)
 }
 
-fn from_kafka(args: &WindowsArgs, only: Only) -> anyhow::Result<Fold> {
-    let stop = Stop::on_signals()?;
-    let mut kafka = KafkaTopics::open(&args.kafka.client().map_err(bad_usage)?, &[&args.topic])?;
-    kafka.ask()?;
-    let mut fold = Fold::new(only);
-    let mut refused = None;
-    let pass = kafka.read(&stop, &|| false, &mut |source, found| {
-        if let Found::Record { offset, value: Some(value) } = found
-            && let Err(error) = fold.observe(source.partition, value)
-            && refused.is_none()
-        {
-            refused = Some((source.partition, offset, error));
-        }
-    })?;
-    if let Some((partition, offset, error)) = refused {
-        return Err(error).with_context(|| format!("{}/{partition} at offset {offset}", args.topic));
-    }
-    if pass == Pass::Interrupted {
-        bail!("interrupted before {} was read to its end", args.topic);
-    }
-    Ok(fold)
-}
-
-/// What the windows can't say of themselves goes to standard error.
-fn warn_of_gaps(fold: &Fold) {
-    let coverage = fold.coverage();
-    for hole in coverage.holes() {
-        anstream::eprintln!(
-            "warning: {}/{}: {} follows {} in output partition {}; offsets {} to {} are in no batch. Ask `streamgauge audit`",
-            hole.source.topic,
-            hole.source.partition,
-            hole.next,
-            hole.after,
-            hole.output_partition,
-            hole.offsets.0,
-            hole.offsets.1,
-        );
-    }
-    if coverage.repeated_deltas() + coverage.repeated_batches() > 0 {
-        anstream::eprintln!(
-            "warning: {} deltas of {} repeated batches were left out. Ask `streamgauge audit`",
-            coverage.repeated_deltas(),
-            coverage.repeated_batches(),
-        );
-    }
-}
-
-fn instant(text: &str) -> Result<EventTime, String> {
+pub fn instant(text: &str) -> Result<EventTime, String> {
     // A civil date parses with a time of day behind it, and drops it: only ten characters are a date.
     let midnight = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
     midnight

@@ -157,6 +157,18 @@ impl Coverage {
         heads().map(|(_, head)| head.complete_until).min()
     }
 
+    /// Partitions of a source topic that no fact tells of. Partition 0 tells how many there are: without it, it is the one.
+    pub fn unheard_of(&self, topic: &str) -> Vec<i32> {
+        let heard: BTreeSet<i32> = self
+            .chains
+            .keys()
+            .filter(|(_, source)| source.topic == topic)
+            .map(|(_, source)| source.partition)
+            .collect();
+        let partitions = self.rosters.get(topic).copied().unwrap_or(1);
+        (0..partitions).filter(|partition| !heard.contains(partition)).collect()
+    }
+
     /// Source topics that facts cite.
     pub fn topics(&self) -> BTreeSet<&str> {
         self.chains.keys().map(|(_, source)| source.topic.as_str()).collect()

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use crate::commands::{program, read, root};
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "docs/first-sli.md",
+    "docs/slo.md",
     "docs/sli/availability.md",
     "docs/sli/latency-threshold.md",
     "docs/sli/latency-percentile.md",

@@ -1,9 +1,15 @@
-//! Defining SLIs from outside: what `validate`, `eval`, `backfill` and `windows --sli` print, and
-//! the codes that they end with.
+//! Defining SLIs and SLOs from outside: what `validate`, `eval`, `backfill`, `windows --sli` and the commands about SLOs print,
+//! and the codes that they end with.
 
 mod backfill;
+mod backtest;
 mod changed;
 mod eval;
+mod explain;
 mod program;
+mod real_data;
+mod sla;
+mod slos;
+mod status;
 mod validate;
 mod windows;

@@ -1,0 +1,131 @@
+//! The facts that commands look at, from a directory or from Kafka, and the definitions that these facts cite.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use streamgauge_definitions::{Bundle, Definitions};
+use streamgauge_events::{Offset, topics};
+use streamgauge_windows::coverage::Coverage;
+
+use crate::cli::bad_usage;
+use crate::kafka_args::KafkaArgs;
+use crate::shell::Stop;
+use crate::topic_input::{Found, KafkaTopics, Pass, file_of, read_lines};
+
+#[derive(Debug, Args)]
+pub struct FactsArgs {
+    /// Directory with sli.windows.jsonl; without it, Kafka is read
+    #[arg(long, value_name = "DIR")]
+    pub input: Option<PathBuf>,
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+    /// The topic to read from Kafka; with --input, the name of the file before .jsonl
+    #[arg(long, default_value = topics::SLI_WINDOWS)]
+    pub topic: String,
+}
+
+impl FactsArgs {
+    /// Every fact up to the end that its topic has now, with its output partition and its offset there.
+    pub fn read(&self, observe: &mut dyn FnMut(i32, Offset, &[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        match &self.input {
+            Some(directory) => {
+                read_lines(&file_of(directory, &self.topic), &mut |line, value| observe(0, i64::try_from(line)?, value))
+            }
+            None => self.read_kafka(observe),
+        }
+    }
+
+    fn read_kafka(&self, observe: &mut dyn FnMut(i32, Offset, &[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let stop = Stop::on_signals()?;
+        let mut kafka = KafkaTopics::open(&self.kafka.client().map_err(bad_usage)?, &[&self.topic])?;
+        kafka.ask()?;
+        let mut refused = None;
+        let pass = kafka.read(&stop, &|| false, &mut |source, found| {
+            if let Found::Record { offset, value: Some(value) } = found
+                && let Err(error) = observe(source.partition, offset, value)
+                && refused.is_none()
+            {
+                refused = Some((source.partition, offset, error));
+            }
+        })?;
+        if let Some((partition, offset, error)) = refused {
+            return Err(error).with_context(|| format!("{}/{partition} at offset {offset}", self.topic));
+        }
+        if pass == Pass::Interrupted {
+            bail!("interrupted before {} was read to its end", self.topic);
+        }
+        Ok(())
+    }
+
+    /// The topic that holds the definitions.
+    pub fn state_topic(&self) -> String {
+        let prefix = self.topic.strip_suffix(topics::SLI_WINDOWS).unwrap_or_default();
+        format!("{prefix}{}", topics::SLI_STATE)
+    }
+
+    /// All definitions that facts may cite, by hash, from the state topic beside them.
+    pub fn cited_definitions(&self) -> anyhow::Result<BTreeMap<String, Definitions>> {
+        let state = self.state_topic();
+        let mut known = BTreeMap::new();
+        let mut look = |value: &[u8]| {
+            if let Ok(bundle) = serde_json::from_slice::<Bundle>(value) {
+                known.insert(bundle.hash(), bundle.definitions);
+            }
+        };
+        match &self.input {
+            Some(directory) => read_lines(&file_of(directory, &state), &mut |_, value| {
+                look(value);
+                Ok(())
+            })?,
+            None => {
+                let stop = Stop::on_signals()?;
+                let mut kafka = KafkaTopics::open(&self.kafka.client().map_err(bad_usage)?, &[&state])?;
+                kafka.ask()?;
+                kafka.read(&stop, &|| false, &mut |_, found| {
+                    if let Found::Record { value: Some(value), .. } = found {
+                        look(value);
+                    }
+                })?;
+            }
+        }
+        Ok(known)
+    }
+
+    /// Of the definitions in the state topic, those that the newest facts cite.
+    pub fn newest(&self, coverage: &Coverage, known: &BTreeMap<String, Definitions>) -> anyhow::Result<Definitions> {
+        let Some(cited) = coverage.bundle() else {
+            bail!("nothing has been counted yet: there is no frontier in {}", self.topic);
+        };
+        known.get(cited).cloned().with_context(|| {
+            let state = self.state_topic();
+            format!(
+                "{state} does not hold the definitions {cited} that the facts cite; name the files by --definitions"
+            )
+        })
+    }
+}
+
+/// What results can't say of themselves goes to standard error.
+pub fn warn_of_gaps(coverage: &Coverage) {
+    for hole in coverage.holes() {
+        anstream::eprintln!(
+            "warning: {}/{}: {} follows {} in output partition {}; offsets {} to {} are in no batch. Ask `streamgauge audit`",
+            hole.source.topic,
+            hole.source.partition,
+            hole.next,
+            hole.after,
+            hole.output_partition,
+            hole.offsets.0,
+            hole.offsets.1,
+        );
+    }
+    if coverage.repeated_deltas() + coverage.repeated_batches() > 0 {
+        anstream::eprintln!(
+            "warning: {} deltas of {} repeated batches were left out. Ask `streamgauge audit`",
+            coverage.repeated_deltas(),
+            coverage.repeated_batches(),
+        );
+    }
+}
