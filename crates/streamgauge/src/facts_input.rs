@@ -14,6 +14,9 @@ use crate::kafka_args::KafkaArgs;
 use crate::shell::Stop;
 use crate::topic_input::{Found, KafkaTopics, Pass, file_of, read_lines};
 
+/// Hears of each fact: its output partition, its offset there, its value.
+pub type Observe<'o> = dyn FnMut(i32, Offset, &[u8]) -> anyhow::Result<()> + 'o;
+
 #[derive(Debug, Args)]
 pub struct FactsArgs {
     /// Directory with sli.windows.jsonl; without it, Kafka is read
@@ -28,7 +31,7 @@ pub struct FactsArgs {
 
 impl FactsArgs {
     /// Every fact up to the end that its topic has now, with its output partition and its offset there.
-    pub fn read(&self, observe: &mut dyn FnMut(i32, Offset, &[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub fn read(&self, observe: &mut Observe<'_>) -> anyhow::Result<()> {
         match &self.input {
             Some(directory) => {
                 read_lines(&file_of(directory, &self.topic), &mut |line, value| observe(0, i64::try_from(line)?, value))
@@ -37,7 +40,7 @@ impl FactsArgs {
         }
     }
 
-    fn read_kafka(&self, observe: &mut dyn FnMut(i32, Offset, &[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn read_kafka(&self, observe: &mut Observe<'_>) -> anyhow::Result<()> {
         let stop = Stop::on_signals()?;
         let mut kafka = KafkaTopics::open(&self.kafka.client().map_err(bad_usage)?, &[&self.topic])?;
         kafka.ask()?;

@@ -174,6 +174,6 @@ impl Ordinal {
 }
 
 /// Paths with commas between them.
-pub fn show_paths(paths: &Vec<PathBuf>) -> String {
+pub fn show_paths(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",")
 }

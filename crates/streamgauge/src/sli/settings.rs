@@ -242,7 +242,8 @@ impl Loaded {
             workers: layers.number("workers", args.workers, file.workers, 1),
             input: layers.text("input", args.input, file.input, streamgauge_events::topics::REQUESTS),
             output_prefix: layers.text("output_prefix", args.output_prefix, file.output_prefix, ""),
-            definitions: layers.choose("definitions", args.definitions, file.definitions, Vec::new(), show_paths),
+            definitions: layers
+                .choose("definitions", args.definitions, file.definitions, Vec::new(), |paths| show_paths(paths)),
             bundle,
             time,
             pace,

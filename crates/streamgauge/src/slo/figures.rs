@@ -18,7 +18,7 @@ pub fn families<'o>(partitions: impl Iterator<Item = &'o Objectives>) -> Vec<Fam
     // A topic is as far as the partition of facts in which it is least far.
     evaluated.sort_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)));
     evaluated.dedup_by(|later, first| later.0 == first.0);
-    let each = |value: &dyn Fn(&ObjectiveStanding) -> Vec<(Vec<(&'static str, String)>, f64)>| -> Samples {
+    let each = |value: &dyn Fn(&ObjectiveStanding) -> Vec<Value>| -> Samples {
         let of = |standing: &ObjectiveStanding| {
             let base = labels(standing);
             let more = value(standing).into_iter().map(move |(more, value)| {
@@ -68,6 +68,9 @@ pub fn families<'o>(partitions: impl Iterator<Item = &'o Objectives>) -> Vec<Fam
         ("slo_evaluated_until_seconds", "Event time up to which everything was evaluated", Gauge, evaluated),
     ]
 }
+
+/// What is said of an objective: labels beside its own, and the value.
+type Value = (Vec<(&'static str, String)>, f64);
 
 fn labels(standing: &ObjectiveStanding) -> Vec<(String, String)> {
     let mut labels = vec![("service".to_owned(), standing.service.clone()), ("slo".to_owned(), standing.slo.clone())];

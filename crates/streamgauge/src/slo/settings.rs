@@ -173,7 +173,8 @@ impl Loaded {
             input: layers.text("input", args.input, file.input, &facts),
             requests: layers.text("requests", args.requests, file.requests, topics::REQUESTS),
             output_prefix,
-            definitions: layers.choose("definitions", args.definitions, file.definitions, Vec::new(), show_paths),
+            definitions: layers
+                .choose("definitions", args.definitions, file.definitions, Vec::new(), |paths| show_paths(paths)),
             accept_hole: layers.choose("accept_hole", args.accept_hole.then_some(true), None, false, bool::to_string),
             pace,
             listen: parse_listen(&listen)?,

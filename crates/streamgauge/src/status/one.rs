@@ -178,11 +178,12 @@ fn chart_lines(detail: &Detail) -> Vec<String> {
 fn rules(reading: &Reading, assessment: &Assessment, standing: &ObjectiveStanding, unit: Unit) -> Vec<String> {
     let header = ["rule", "severity", "above", "long", "", "short", "", "state", "alert"];
     let mut table: Vec<Vec<Cell>> = vec![header.map(Cell::left).into()];
-    let counts = |window: Option<WindowCounts>| match window {
+    let counts = |window: Option<WindowCounts>, is_rate: bool| match window {
         None => [Cell::right("-"), Cell::left("")],
         Some(window) => {
             let tally = unit.tally(Tally::new(window.bad, window.total));
-            [Cell::right(burn(window.burn)), Cell::left(format!("({tally})"))]
+            let rate = if is_rate { burn(window.burn) } else { "-".to_owned() };
+            [Cell::right(rate), Cell::left(format!("({tally})"))]
         }
     };
     for rule in &standing.rules {
@@ -192,9 +193,10 @@ fn rules(reading: &Reading, assessment: &Assessment, standing: &ObjectiveStandin
             Alert::Pending { since, .. } => format!("holds since {}", rfc3339_text(*since)),
             Alert::Firing { since } => format!("fires since {}", rfc3339_text(*since)),
         };
-        let factor = reading.tier(&standing.slo, name).map_or_else(|| "-".to_owned(), |tier| tier.factor.to_string());
+        let tier = reading.tier(&standing.slo, name);
+        let factor = tier.map_or_else(|| "-".to_owned(), |tier| tier.factor.to_string());
         let mut row = vec![Cell::left(name), Cell::left(severity.as_str()), Cell::right(factor)];
-        row.extend(counts(*long).into_iter().chain(counts(*short)));
+        row.extend(counts(*long, tier.is_some()).into_iter().chain(counts(*short, tier.is_some())));
         row.push(Cell::left(state));
         let firing = assessment.firing.iter().find(|firing| firing.rule == *name);
         row.push(Cell::left(firing.map_or("", |firing| firing.id.as_str())));
