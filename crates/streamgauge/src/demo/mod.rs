@@ -4,12 +4,15 @@
 //! of scenario and seed alone, whatever the number of workers.
 
 mod play;
+mod promises;
 mod seen;
 mod show;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use streamgauge_definitions::Definitions;
 
 use crate::cli::bad_usage;
 use crate::load::open_scenario;
@@ -19,7 +22,8 @@ use crate::shell::{self, Stopwatch};
 ///
 /// Plays requests of several services through the same stage and the same loop as on Kafka, over a log in memory and on
 /// a simulated clock. Among them are a bad deployment, a slow dependency, a total outage, records out of order, late
-/// records and broken ones. Then shows what the windows say of it, and proves that every record was counted once.
+/// records and broken ones. Then shows what the windows say of it, which alarms it set off, and proves that every record
+/// was counted once.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   streamgauge demo
@@ -43,6 +47,26 @@ pub struct DemoArgs {
     /// shop-day, steady, or a scenario file; docs/scenarios.md explains the format
     #[arg(long, default_value = "shop-day", value_name = "NAME|FILE")]
     scenario: String,
+    /// What is promised: files, or directories of them. Default: of shop-day, examples/definitions/shop-day.yaml; else nothing
+    #[arg(long, value_name = "PATH")]
+    definitions: Vec<PathBuf>,
+}
+
+/// What the shop of the built-in day promises.
+const SHOP_DAY: &str = include_str!("../../../../examples/definitions/shop-day.yaml");
+
+impl DemoArgs {
+    fn definitions(&self) -> anyhow::Result<Definitions> {
+        if !self.definitions.is_empty() {
+            return crate::definitions::read(&self.definitions);
+        }
+        if self.scenario != "shop-day" {
+            return Ok(Definitions::default());
+        }
+        let no_files = |_: &str, _: &str| Err("no files are named".to_owned());
+        let read = Definitions::read([("examples/definitions/shop-day.yaml", SHOP_DAY)], &no_files);
+        Ok(read.expect("definitions that are compiled in are tested"))
+    }
 }
 
 /// The audit found a problem, or a count is wrong.
@@ -51,7 +75,8 @@ pub const EXIT_DIFFERENT: u8 = 3;
 pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let scenario = open_scenario(&args.scenario).map_err(bad_usage)?;
     let watch = Stopwatch::start();
-    let played = play::play(&scenario, args.seed, args.workers, args.json)?;
+    let definitions = args.definitions().map_err(bad_usage)?;
+    let played = play::play(&scenario, definitions, args.seed, args.workers, args.json)?;
     let seen = seen::Seen::of(&played)?;
     let right = seen.is_right();
     if args.json {

@@ -12,6 +12,7 @@ use streamgauge_events::{DeadLetter, EventTime, Fact, Offset, Reason, topics};
 use streamgauge_memory_log::{Broker, BrokerSettings, ClientConfig, MemoryLog};
 use streamgauge_stage::{CommitMetadata, TimeSettings, Worker, WorkerSettings};
 use streamgauge_stage_sli::SliStage;
+use streamgauge_stage_slo::{AlertRecord, Objectives};
 use streamgauge_synthetic::{Generated, Generator, Scenario, Truth, TruthParameters};
 use streamgauge_windows::{Audit, Fold, Only, Report};
 
@@ -31,11 +32,21 @@ pub struct Played {
     pub fold: Fold,
     pub dead_letters: BTreeMap<Reason, u64>,
     pub audit: Report,
+    /// By partition of the facts.
+    pub objectives: Vec<Objectives>,
+    /// Each objective's in order.
+    pub alerts: Vec<AlertRecord>,
 }
 
-pub fn play(scenario: &Scenario, seed: u64, workers: u16, quiet: bool) -> anyhow::Result<Played> {
+pub fn play(
+    scenario: &Scenario,
+    definitions: Definitions,
+    seed: u64,
+    workers: u16,
+    quiet: bool,
+) -> anyhow::Result<Played> {
     let mut generator = Generator::new(scenario, seed);
-    let mut stream = Stream::open(scenario, &generator, workers)?;
+    let mut stream = Stream::open(scenario, definitions, &generator, workers)?;
     let mut truth = Truth::new(&generator, truth_parameters());
     let bar = progress(scenario, quiet);
     let mut record = Generated::default();
@@ -53,9 +64,10 @@ pub fn play(scenario: &Scenario, seed: u64, workers: u16, quiet: bool) -> anyhow
     }
     bar.finish_and_clear();
     stream.close()?;
-    let Stream { readout: Readout { fold, mut audit, dead_letters, .. }, .. } = stream;
+    let Stream { readout: Readout { fold, mut audit, dead_letters, objectives, alerts, .. }, .. } = stream;
     audit.require_all();
-    Ok(Played { scenario: scenario.clone(), seed, truth, fold, dead_letters, audit: audit.report() })
+    let audit = audit.report();
+    Ok(Played { scenario: scenario.clone(), seed, truth, fold, dead_letters, audit, objectives, alerts })
 }
 
 struct Step {
@@ -90,7 +102,12 @@ struct Stream {
 }
 
 impl Stream {
-    fn open(scenario: &Scenario, generator: &Generator, workers: u16) -> anyhow::Result<Self> {
+    fn open(
+        scenario: &Scenario,
+        definitions: Definitions,
+        generator: &Generator,
+        workers: u16,
+    ) -> anyhow::Result<Self> {
         let broker = Broker::new(BrokerSettings::default());
         let partitions = scenario.partitions();
         broker.create_topic(topics::REQUESTS, partitions);
@@ -101,8 +118,9 @@ impl Stream {
         // Room for every series: the generator's truth knows no bound.
         let series_max = u32::try_from(generator.series().len())?.max(BundleSettings::default().series_max);
         let settings = BundleSettings { series_max, ..BundleSettings::default() };
-        let bundle = Bundle { settings, definitions: Definitions::default() };
-        let mut stream = Self { readout: Readout::new(&broker, partitions), broker, workers: Vec::new(), partitions };
+        let readout = Readout::new(&broker, partitions, &definitions)?;
+        let bundle = Bundle { settings, definitions };
+        let mut stream = Self { readout, broker, workers: Vec::new(), partitions };
         for index in 0..workers {
             let config = ClientConfig::new(GROUP, &format!("{GROUP}-0-{index}"), &[topics::REQUESTS]);
             let log = MemoryLog::connect(&stream.broker, config).context("couldn't connect to the log in memory")?;
@@ -196,11 +214,13 @@ struct Readout {
     fold: Fold,
     audit: Audit,
     dead_letters: BTreeMap<Reason, u64>,
+    objectives: Vec<Objectives>,
+    alerts: Vec<AlertRecord>,
     positions: BTreeMap<&'static str, Vec<Offset>>,
 }
 
 impl Readout {
-    fn new(broker: &Broker, partitions: i32) -> Self {
+    fn new(broker: &Broker, partitions: i32, definitions: &Definitions) -> anyhow::Result<Self> {
         let mut audit = Audit::new();
         let of = |topic| broker.partitions(topic).unwrap_or(0);
         for partition in 0..of(topics::SLI_WINDOWS) {
@@ -210,19 +230,29 @@ impl Readout {
         audit.dead_letters_begin(0);
         (0..partitions).for_each(|partition| audit.input_begins(topics::REQUESTS, partition, 0));
         let positions = [topics::SLI_WINDOWS, topics::DEAD_LETTERS].map(|topic| (topic, vec![0; of(topic) as usize]));
-        Self { fold: Fold::new(Only::default()), audit, dead_letters: BTreeMap::new(), positions: positions.into() }
+        let lanes = 0..of(topics::SLI_WINDOWS);
+        let objectives = lanes.map(|_| Objectives::new(definitions, &|_| topics::REQUESTS.to_owned()));
+        Ok(Self {
+            fold: Fold::new(Only::default()),
+            audit,
+            dead_letters: BTreeMap::new(),
+            objectives: objectives.collect::<Result<_, _>>()?,
+            alerts: Vec::new(),
+            positions: positions.into(),
+        })
     }
 
     fn read(&mut self, broker: &Broker) -> anyhow::Result<()> {
         let mut failed = None;
-        let Self { fold, audit, dead_letters, positions } = self;
+        let Self { fold, audit, dead_letters, objectives, alerts, positions } = self;
         for (topic, positions) in positions {
             for (partition, position) in (0..).zip(positions) {
                 *position = broker.read(topic, partition, *position, usize::MAX, |record| {
                     let value = record.value.unwrap_or_default();
                     let result = if *topic == topics::SLI_WINDOWS {
                         audit.fact(partition, value);
-                        fold_fact(fold, partition, value)
+                        let lane = &mut objectives[partition as usize];
+                        follow(lane, record.offset, value, alerts).and_then(|()| fold_fact(fold, partition, value))
                     } else {
                         audit.dead_letter(partition, value);
                         count_letter(dead_letters, value)
@@ -233,6 +263,12 @@ impl Readout {
         }
         failed.map_or(Ok(()), Err)
     }
+}
+
+fn follow(lane: &mut Objectives, offset: Offset, value: &[u8], alerts: &mut Vec<AlertRecord>) -> anyhow::Result<()> {
+    lane.observe(offset, value)?;
+    lane.advance(&mut |alert| alerts.push(alert));
+    Ok(())
 }
 
 fn fold_fact(fold: &mut Fold, partition: i32, value: &[u8]) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use streamgauge_windows::window::rfc3339_text;
 use streamgauge_windows::{Label, Level, Query, Window};
 
 use super::play::Played;
+use super::promises::{self, PromiseSeen};
 use crate::verify::judge::{Verdict, judge};
 
 /// Columns of the chart of a service.
@@ -25,6 +26,8 @@ pub struct Seen {
     pub end: String,
     pub services: Vec<ServiceSeen>,
     pub planted: Vec<FaultSeen>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub promises: Vec<PromiseSeen>,
     pub dead_letters: BTreeMap<Reason, u64>,
     pub truth: TruthSeen,
     pub audit: AuditSeen,
@@ -130,6 +133,7 @@ impl Seen {
             end: rfc3339_text(EventTime(span.1)),
             services: services(played, span)?,
             planted: planted.iter().map(|fault| fault_seen(played, span, fault)).collect::<anyhow::Result<_>>()?,
+            promises: promises::seen(&played.objectives, &played.alerts),
             dead_letters: played.dead_letters.clone(),
             truth: TruthSeen { cells_compared: verdict.cells_compared(), differences: verdict.differences_total() },
             audit: AuditSeen {

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use streamgauge_slo::Severity;
 use streamgauge_synthetic::Scenario;
 
 use super::seen::{FaultSeen, Measured, Seen, ServiceSeen};
@@ -49,6 +50,7 @@ fn write_all(text: &mut String, scenario: &Scenario, seen: &Seen, run: &Run) -> 
     )?;
     services(text, seen, &clock, run.wide)?;
     faults(text, seen, &clock)?;
+    promises(text, seen, &clock, run.wide)?;
     dead_letters(text, seen)?;
     proof(text, seen)
 }
@@ -98,6 +100,39 @@ fn faults(text: &mut String, seen: &Seen, clock: &Clock) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+fn promises(text: &mut String, seen: &Seen, clock: &Clock, wide: bool) -> fmt::Result {
+    if seen.promises.is_empty() {
+        return Ok(());
+    }
+    let header = format!("{:<25} {:>6} {:>7} {:>11}", "Promise", "target", "was", "budget left");
+    writeln!(text, "\n{BOLD}{header}{BOLD:#}  {DIM}alarms{DIM:#}")?;
+    for promise in &seen.promises {
+        let good = promise.total - promise.bad;
+        let was = if promise.total > 0 { hundredths(good, promise.total) } else { "-".to_owned() };
+        let left = promise.budget_left.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", share * 100.0));
+        let name = shortened(&promise.slo, 25);
+        write!(text, "{name:<25} {:>6} {was:>7} {left:>11}  ", promise.target)?;
+        if promise.alerts.is_empty() {
+            writeln!(text, "{DIM}none{DIM:#}")?;
+        }
+        for (index, alert) in promise.alerts.iter().enumerate() {
+            let pages = alert.severity == Severity::Critical;
+            let what = if pages { format!("{BAD}pages{BAD:#}") } else { format!("{BOLD}ticket{BOLD:#}") };
+            let until = alert.span.1.map_or_else(|| "the end".to_owned(), |until| clock.time(until.0));
+            let room = if index == 0 { "" } else { &" ".repeat(54) };
+            let rule = if wide { format!("  {DIM}{}{DIM:#}", alert.rule) } else { String::new() };
+            writeln!(text, "{room}{what} {}–{until}{rule}", clock.time(alert.span.0.0))?;
+        }
+    }
+    Ok(())
+}
+
+/// A share in percent with two places, rounded down: 100% only where all are good.
+fn hundredths(part: i128, whole: i128) -> String {
+    let hundredths = part * 10_000 / whole;
+    format!("{}.{:02}%", hundredths / 100, hundredths % 100)
 }
 
 fn subject(fault: &FaultSeen) -> String {
