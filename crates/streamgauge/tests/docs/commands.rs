@@ -18,6 +18,7 @@ pub fn program(name: &str) -> Option<&'static str> {
     match name {
         "streamgauge" => Some(env!("CARGO_BIN_EXE_streamgauge")),
         "streamgauge-sli" => Some(env!("CARGO_BIN_EXE_streamgauge-sli")),
+        "streamgauge-slo" => Some(env!("CARGO_BIN_EXE_streamgauge-slo")),
         _ => None,
     }
 }

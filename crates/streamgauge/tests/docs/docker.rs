@@ -51,7 +51,7 @@ fn compose_runs_commands_that_exist() {
         programs.push(first.clone());
     }
     programs.sort();
-    assert_eq!(programs, ["streamgauge", "streamgauge-sli", "streamgauge-sli"]);
+    assert_eq!(programs, ["streamgauge", "streamgauge-sli", "streamgauge-sli", "streamgauge-slo"]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn compose_publishes_what_listens_and_only_on_loopback() {
             }
         }
     }
-    assert_eq!(hosts, ["9092", "9464", "9465"]);
+    assert_eq!(hosts, ["9092", "9464", "9465", "9474"]);
 }
 
 #[test]
@@ -117,23 +117,31 @@ fn compose_addresses_kafka_where_it_is() {
 #[test]
 fn instances_have_ordinals_of_their_own() {
     let compose = compose();
-    let mut ordinals: Vec<String> = Vec::new();
+    let mut ordinals: Vec<(String, String)> = Vec::new();
     for (name, service) in services(&compose) {
         let command = strings(&service["command"]);
-        if command.first().is_some_and(|program| program == "streamgauge-sli") {
+        if let Some(stage) = command.first().filter(|program| program.starts_with("streamgauge-")) {
             let ordinal = flag(&command, "--ordinal").unwrap_or_else(|| panic!("{name} has no --ordinal"));
-            assert!(!ordinals.iter().any(|other| other == ordinal), "{name}: ordinal {ordinal} is taken");
-            ordinals.push(ordinal.to_owned());
+            let instance = (stage.to_owned(), ordinal.to_owned());
+            assert!(!ordinals.contains(&instance), "{name}: ordinal {ordinal} is taken");
+            ordinals.push(instance);
         }
     }
-    assert_eq!(ordinals, ["0", "1"]);
+    let instances = [("streamgauge-sli", "0"), ("streamgauge-sli", "1"), ("streamgauge-slo", "0")];
+    assert_eq!(ordinals, instances.map(|(stage, ordinal)| (stage.to_owned(), ordinal.to_owned())));
 }
 
 /// People begin with what is shipped: it holds no mistake, and nothing that is warned of.
 #[test]
 fn shipped_definitions_are_valid_as_a_whole() {
+    for directory in ["docker/definitions", "examples/definitions"] {
+        is_valid_as_a_whole(directory);
+    }
+}
+
+fn is_valid_as_a_whole(directory: &str) {
     let output = Command::new(program("streamgauge").expect("one of our programs"))
-        .args(["validate", "--deny-warnings", "docker/definitions"])
+        .args(["validate", "--deny-warnings", directory])
         .current_dir(root())
         .output()
         .expect("our programs can be run");
@@ -142,11 +150,11 @@ fn shipped_definitions_are_valid_as_a_whole() {
     assert!(!shown.contains("warning"), "{shown}");
 }
 
-/// The stage reads `docker/sli.yaml` with the flags that compose gives it, and says where each setting comes from.
+/// The stages read their files in `docker/` with the flags that compose gives it, and says where each setting comes from.
 #[test]
-fn the_stage_accepts_its_configuration() {
+fn the_stages_accept_their_configurations() {
     let compose = compose();
-    for name in ["sli-0", "sli-1"] {
+    for (name, file) in [("sli-0", "docker/sli.yaml"), ("sli-1", "docker/sli.yaml"), ("slo-0", "docker/slo.yaml")] {
         let service = &compose["services"][name];
         let command = strings(&service["command"]);
         let output = Command::new(program(&command[0]).expect("one of our programs"))
@@ -165,22 +173,28 @@ fn the_stage_accepts_its_configuration() {
         assert_eq!(origin("brokers"), "STREAMGAUGE_BROKERS");
         assert_eq!(origin("ordinal"), "--ordinal");
         assert_eq!(origin("listen"), "--listen");
-        for line in read("docker/sli.yaml").lines().filter(|line| !line.starts_with('#')) {
+        for line in read(file).lines().filter(|line| !line.starts_with('#')) {
             let Some((key, _)) = line.split_once(':') else { continue };
             let from = origin(key);
             assert!(
-                from == "docker/sli.yaml" || ["brokers", "listen"].contains(&key),
-                "{key} of docker/sli.yaml is shown as coming from {from:?}:\n{shown}"
+                from == file || ["brokers", "listen"].contains(&key),
+                "{key} of {file} is shown as coming from {from:?}:\n{shown}"
             );
         }
     }
 }
 
-/// The file says of itself that it holds the defaults.
+/// The files say of themselves that they hold the defaults.
 #[test]
-fn the_configuration_holds_the_defaults() {
+fn the_configurations_hold_the_defaults() {
+    for (stage, file) in [("streamgauge-sli", "docker/sli.yaml"), ("streamgauge-slo", "docker/slo.yaml")] {
+        holds_the_defaults(stage, file);
+    }
+}
+
+fn holds_the_defaults(stage: &str, file: &str) {
     let show = |arguments: &[&str]| -> BTreeMap<String, String> {
-        let output = Command::new(program("streamgauge-sli").expect("one of our programs"))
+        let output = Command::new(program(stage).expect("one of our programs"))
             .args(arguments)
             .arg("--print-config")
             .current_dir(root())
@@ -193,11 +207,11 @@ fn the_configuration_holds_the_defaults() {
         };
         shown.lines().filter_map(pair).collect()
     };
-    let (with_file, without) = (show(&["--config", "docker/sli.yaml"]), show(&[]));
-    for line in read("docker/sli.yaml").lines().filter(|line| !line.starts_with('#')) {
+    let (with_file, without) = (show(&["--config", file]), show(&[]));
+    for line in read(file).lines().filter(|line| !line.starts_with('#')) {
         let Some((key, _)) = line.split_once(':') else { continue };
         if key != "definitions" {
-            assert_eq!(with_file.get(key), without.get(key), "{key} of docker/sli.yaml is not the default");
+            assert_eq!(with_file.get(key), without.get(key), "{key} of {file} is not the default");
         }
     }
 }
@@ -213,8 +227,10 @@ fn blocks(file: &str, language: &str) -> Vec<String> {
 fn the_documents_show_the_configuration_that_compose_uses() {
     let parse = |text: &str| serde_saphyr::from_str::<Value>(text).unwrap_or_else(|error| panic!("{error}:\n{text}"));
     let blocks = blocks("docs/operations.md", "yaml\n");
-    assert_eq!(blocks.len(), 1, "docs/operations.md shows one configuration");
-    assert_eq!(parse(&blocks[0]), parse(&read("docker/sli.yaml")), "docs/operations.md (left) and docker/sli.yaml");
+    assert_eq!(blocks.len(), 2, "docs/operations.md shows a configuration for each stage");
+    for (block, file) in blocks.iter().zip(["docker/sli.yaml", "docker/slo.yaml"]) {
+        assert_eq!(parse(block), parse(&read(file)), "docs/operations.md (left) and {file}");
+    }
 }
 
 #[test]
