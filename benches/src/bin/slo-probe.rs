@@ -105,7 +105,8 @@ fn month(args: &Args, definitions: &Definitions) -> anyhow::Result<()> {
         kept_bytes as f64 / 1e6,
         Memory::of(std::process::id())?.peak_bytes as f64 / 1_048_576.0,
     );
-    let held: usize = kept.iter().map(|kept| kept.head.len() + kept.chunks.values().map(String::len).sum::<usize>()).sum();
+    let held: usize =
+        kept.iter().map(|kept| kept.head.len() + kept.chunks.values().map(String::len).sum::<usize>()).sum();
     let watch = Stopwatch::start();
     let mut restored = Vec::new();
     for kept in &kept {

@@ -84,10 +84,21 @@ impl Definitions {
         {
             rules.push(rule(name, severity, AlertCondition::Remaining { below, clears_at }));
         }
-        if self.slis.get(&slo.indicator).is_some_and(|sli| self.counts_requests(sli)) {
+        if self.watches_for_silence(slo) {
             rules.push(rule("absence", Severity::Critical, ABSENCE));
         }
         rules
+    }
+
+    /// One objective of a service does, so that one outage pages once: the first by name over all of the service's requests, or
+    /// over some of them where none is over all.
+    fn watches_for_silence(&self, slo: &Slo) -> bool {
+        let candidates = self.slos.iter().filter_map(|(name, other)| {
+            let sli = self.slis.get(&other.indicator)?;
+            let may = other.service == slo.service && other.alerts.is_none() && self.counts_requests(sli);
+            may.then_some((sli.filter.is_some(), name, other))
+        });
+        candidates.min_by_key(|(is_filtered, name, _)| (*is_filtered, *name)).is_some_and(|(_, _, first)| first == slo)
     }
 
     /// Requests are expected all the time; scores, samples and slices come when they come.

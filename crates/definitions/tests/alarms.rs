@@ -159,3 +159,33 @@ fn three_vocabularies_of_severities() {
         words.iter().for_each(|word| assert_eq!(severity(word), expected, "{word}"));
     }
 }
+
+/// Which SLOs of `slos` (name and a part of the SLI's spec) look out for silence.
+fn watching(slos: &[(&str, &str)]) -> Vec<String> {
+    let mut text = "{apiVersion: openslo/v1, kind: Service, metadata: {name: checkout}, spec: {}}\n".to_owned();
+    for (name, source) in slos {
+        text.push_str(&format!(
+            "---
+{{apiVersion: openslo/v1, kind: SLI, metadata: {{name: {name}-sli}}, spec: {{ratioMetric: {{counter: true, rawType: success,
+  raw: {{metricSource: {{type: streamgauge, spec: {{service: checkout, good: status < 500, {source}}}}}}}}}}}}}
+---
+{{apiVersion: openslo/v1, kind: SLO, metadata: {{name: {name}}}, spec: {{service: checkout, indicatorRef: {name}-sli,
+  timeWindow: [{{duration: 30d, isRolling: true}}], budgetingMethod: Occurrences, objectives: [{{target: 0.999}}]}}}}
+"
+        ));
+    }
+    let definitions = read(&text);
+    let watches = |name: &&String| {
+        let alarms = definitions.alerts_of(&definitions.slos[*name], 10_000_000);
+        alarms.iter().any(|alarm| alarm.name == "absence")
+    };
+    definitions.slos.keys().filter(watches).cloned().collect()
+}
+
+#[test]
+fn one_outage_of_a_service_pages_once() {
+    let (all, some) = ("topic: requests", "topic: requests, filter: route == \"/pay\"");
+    assert_eq!(watching(&[("b", all), ("c", all)]), ["b"]);
+    assert_eq!(watching(&[("a", some), ("b", all)]), ["b"]);
+    assert_eq!(watching(&[("a", some), ("b", some)]), ["a"]);
+}

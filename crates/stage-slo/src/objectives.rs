@@ -11,7 +11,7 @@ use streamgauge_windows::fold::Refused;
 use crate::clock::{Clock, Hole};
 use crate::feed::Added;
 use crate::objective::{Followed, Promise, nothing_known};
-use crate::records::{AlertRecord, ObjectiveStanding};
+use crate::records::{AlertRecord, ObjectiveStanding, Span};
 
 /// Definitions are checked where they are read; one that can't be followed is named.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -193,6 +193,21 @@ impl Objectives {
             }
         }
         standings
+    }
+
+    /// Where an objective stands of which nothing was counted, though its topic was evaluated: it had no traffic.
+    pub fn standing_in_silence(&self, slo: &str, topic: Span) -> Option<ObjectiveStanding> {
+        let (promise, pane_us) = (self.promises.get(slo)?.clone(), self.pane_us.unwrap_or(PROBE_PANE_US));
+        let mut followed = Followed::new(&self.definitions, promise, String::new(), pane_us).ok()?;
+        followed.evaluate(topic.from, topic.from, &|_, _| true);
+        followed.evaluate(topic.from, topic.to, &|_, _| true);
+        Some(followed.standing())
+    }
+
+    /// From the first to the last grid point of each topic that something was counted of.
+    pub fn evaluated(&self) -> BTreeMap<&str, Span> {
+        let span = |clock: &Clock<Arrived>| Some(Span { from: clock.kept().first?, to: clock.kept().at });
+        self.clocks.iter().filter_map(|(topic, clock)| Some((topic.as_str(), span(clock)?))).collect()
     }
 
     /// The last grid point that could be evaluated of each topic that something was counted of.

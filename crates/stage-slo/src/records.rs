@@ -113,7 +113,8 @@ fn rfc3339<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::E
 
 /// The same for the same alert, whenever and by whomever it is asked for.
 pub fn alert_id(slo: &str, rule: &str, fired: EventTime) -> String {
-    hash_of(&[slo, rule, &fired.0.to_string()])[..8].to_owned()
+    let digest = Sha256::digest(format!("{slo}\n{rule}\n{}", fired.0));
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The first 64 bits of the SHA-256 of texts, each ended by a zero byte; hexadecimal.

@@ -160,14 +160,14 @@ fn explain(reading: &Reading, firing: &Firing) -> Explanation {
         unit_text: unit.text(),
         window: slo.window.to_string(),
         condition: rule.condition.clone(),
-        fired: moment(reading, &firing.fired, rule, objective.target),
-        resolved: firing.resolved.as_ref().map(|record| moment(reading, record, rule, objective.target)),
+        fired: moment(reading, &firing.fired, rule, objective.target, unit),
+        resolved: firing.resolved.as_ref().map(|record| moment(reading, record, rule, objective.target, unit)),
         end: reading.end(name).unwrap_or(at),
         exemplars: exemplars.unwrap_or_default(),
     }
 }
 
-fn moment(reading: &Reading, record: &AlertRecord, rule: &Rule, target: Target) -> Moment {
+fn moment(reading: &Reading, record: &AlertRecord, rule: &Rule, target: Target, unit: Unit) -> Moment {
     let history = reading.history(&record.slo);
     let by_events = matches!(reading.slo(&record.slo).budgeting, Budgeting::Occurrences);
     let window = |length_us: i64, factor: Fraction, counts: WindowCounts| {
@@ -186,7 +186,10 @@ fn moment(reading: &Reading, record: &AlertRecord, rule: &Rule, target: Target) 
         _ => None,
     };
     let chance = match (&rule.condition, record.long) {
-        (Condition::Burn(tier), Some(long)) => chance(target, tier.factor, long),
+        (Condition::Burn(tier), Some(long)) => {
+            let whole = WindowCounts { bad: unit.whole(long.bad), total: unit.whole(long.total), ..long };
+            chance(target, tier.factor, whole)
+        }
         _ => None,
     };
     let budget = history.and_then(|history| reading.budgets(&record.slo, &history, None, &[record.at]).pop());

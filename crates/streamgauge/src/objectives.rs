@@ -12,7 +12,7 @@ use serde::Serialize;
 use streamgauge_definitions::{Bundle, BundleSettings, Definitions, Share, Slo};
 use streamgauge_events::{EventTime, Fact};
 use streamgauge_slo::{Budget, Condition, Evaluator, Objective, Period, Tally, Tier, Transition};
-use streamgauge_stage_slo::{AlertRecord, ObjectiveStanding, Objectives, objective_of};
+use streamgauge_stage_slo::{AlertRecord, ObjectiveStanding, Objectives, Span, objective_of};
 use streamgauge_windows::coverage::Lack;
 
 pub use counts::{Counts, History};
@@ -111,10 +111,21 @@ pub fn read(
         Ok(())
     })?;
     let mut standings: BTreeMap<String, ObjectiveStanding> = BTreeMap::new();
+    let mut evaluated: BTreeMap<String, Span> = BTreeMap::new();
+    for (topic, span) in lanes.values().flat_map(Objectives::evaluated) {
+        let known = evaluated.entry(topic.to_owned()).or_insert(span);
+        *known = Span { from: known.from.min(span.from), to: known.to.max(span.to) };
+    }
     for standing in lanes.values().flat_map(Objectives::standings) {
         let known = standings.get(&standing.slo).is_some_and(|known| known.span.is_some());
         if !known {
             standings.insert(standing.slo.clone(), standing);
+        }
+    }
+    for (name, standing) in standings.iter_mut().filter(|(_, standing)| standing.span.is_none()) {
+        let topic = counts.topic_of(&standing.indicator, &definitions);
+        if let (Some(span), Some(lane)) = (evaluated.get(&topic), lanes.values().next()) {
+            *standing = lane.standing_in_silence(name, *span).unwrap_or_else(|| standing.clone());
         }
     }
     Ok(Reading { definitions, hash, standings, uncounted, alerts: firings(records), known, counts, pane_us })

@@ -36,6 +36,14 @@ impl Unit {
         }
     }
 
+    /// Whole ones of it, rounded down.
+    pub const fn whole(self, count: i128) -> i128 {
+        match self {
+            Self::Events | Self::Slices(_) => count,
+            Self::Shares(_) => count.div_euclid(RATIO_UNIT),
+        }
+    }
+
     pub fn count(self, count: i128) -> String {
         match self {
             Self::Events | Self::Slices(_) => thousands(count),

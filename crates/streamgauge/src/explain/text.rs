@@ -122,12 +122,12 @@ fn window_lines(explanation: &Explanation, name: &str, window: &Window, factor: 
 
 fn chance_line(explanation: &Explanation, moment: &Moment, long: &Window, factor: Fraction) -> String {
     let (unit, b) = (explanation.unit, explanation.target.allowed());
-    let bad = unit.count(long.bad);
+    let whole = |count: i128| crate::slo_text::thousands(unit.whole(count));
+    let bad = whole(long.bad);
     match moment.chance {
-        _ if matches!(unit, Unit::Shares(_)) => "  chance not asked about, of shares of slices".to_owned(),
-        _ if long.bad < 3 => format!("  chance {bad} bad ones are fewer than 3"),
+        _ if unit.whole(long.bad) < 3 => format!("  chance {bad} bad ones are fewer than 3"),
         Some(chance) => {
-            let (total, sign) = (unit.count(long.total), if chance < 0.01 { "<" } else { ">=" });
+            let (total, sign) = (whole(long.total), if chance < 0.01 { "<" } else { ">=" });
             format!(
                 "  chance P(at least {bad} of {total} are bad | each with {factor} x {b}) {} {sign} 0.01",
                 chance_text(chance)

@@ -181,6 +181,8 @@ fn rules(reading: &Reading, assessment: &Assessment, standing: &ObjectiveStandin
     let counts = |window: Option<WindowCounts>, is_rate: bool| match window {
         None => [Cell::right("-"), Cell::left("")],
         Some(window) => {
+            // Silence is one of events, whatever the budget counts.
+            let unit = if is_rate { unit } else { Unit::Events };
             let tally = unit.tally(Tally::new(window.bad, window.total));
             let rate = if is_rate { burn(window.burn) } else { "-".to_owned() };
             [Cell::right(rate), Cell::left(format!("({tally})"))]

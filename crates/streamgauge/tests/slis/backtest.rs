@@ -89,6 +89,7 @@ fn alerts_against_incidents() {
           burn-3d-6h         warning   1 of 1 true    100.00%  1 of 2  50.00%              1  10s, 10s                - (1 still firing)
           budget-low         major     0 of 0 true          -  0 of 2   0.00%              0  -                       -
           budget-exhausted   critical  0 of 0 true          -  0 of 2   0.00%              0  -                       -
+          absence            critical  0 of 0 true          -  0 of 2   0.00%              0  -                       -
           all critical ones  critical  2 of 4 true     50.00%  1 of 2  50.00%              0  2m 20s, 2m 20s          29m 10s, 29m 10s
           all                any       4 of 6 true     66.66%  1 of 2  50.00%              1  10s, 10s                - (1 still firing)
     "#]]);
@@ -177,7 +178,21 @@ fn for_programs() {
         }
         {
           "fired": {
+            "alert": "4dfd95e0",
             "at": "2026-01-05T11:00:10Z",
+            "counted": {
+              "bad": 10,
+              "total": 3610
+            },
+            "definition": "892ce9f26b69e528",
+            "exemplars": [
+              "m60r5",
+              "m60r3",
+              "m60r0"
+            ],
+            "fingerprint": "f3f788bb4587dca4",
+            "forecast": "not_at_this_rate",
+            "id": "6dd622a5267d2e07",
             "long": {
               "bad": 10,
               "burn": 2.770083102493075,
@@ -193,8 +208,10 @@ fn for_programs() {
               "total": 3610
             },
             "slo": "available",
+            "starts_at": "2026-01-05T11:00:10Z",
             "target": "99.9%",
-            "transition": "fired"
+            "transition": "fired",
+            "window": "30d"
           },
           "for_us": 7190000000,
           "id": "4dfd95e0",

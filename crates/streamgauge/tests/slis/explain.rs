@@ -61,7 +61,7 @@ fn every_number_of_an_alert() {
     "#]]);
     files.check("explain 2c9fff7b --input out --json", expect![[r#"
         0
-        {"id":"2c9fff7b","unit_text":"events","window":"30d","condition":{"burn":{"long_us":3600000000,"short_us":300000000,"factor":{"numerator":1440,"denominator":100},"severity":"critical"}},"fired":{"record":{"slo":"available","service":"checkout","rule":"burn-1h-5m","severity":"critical","transition":"fired","at":"2026-01-05T11:05:10Z","target":"99.9%","long":{"bad":70,"total":3600,"burn":19.444444444444443},"short":{"bad":60,"total":300,"burn":200.0},"remaining":0.9729938271604939},"windows":[{"length_us":3600000000,"from":"2026-01-05T10:05:10Z","bad":70,"total":3600,"burn":19.444444444444443,"left":7000000,"right":5184000},{"length_us":300000000,"from":"2026-01-05T11:00:10Z","bad":60,"total":300,"burn":200.0,"left":6000000,"right":432000}],"chance":0.008880796740061215,"budget":{"bad":70,"of":2592000,"counted":3910,"remaining":0.9729938271604939,"long_share":0.02700617283950617}},"resolved":{"record":{"slo":"available","service":"checkout","rule":"burn-1h-5m","severity":"critical","transition":"resolved","at":"2026-01-05T11:14:10Z","target":"99.9%","long":{"bad":120,"total":3600,"burn":33.333333333333336},"short":{"bad":2,"total":300,"burn":6.666666666666667},"remaining":0.9537037037037037},"windows":[{"length_us":3600000000,"from":"2026-01-05T10:14:10Z","bad":120,"total":3600,"burn":33.333333333333336,"left":12000000,"right":5184000},{"length_us":300000000,"from":"2026-01-05T11:09:10Z","bad":2,"total":300,"burn":6.666666666666667,"left":200000,"right":432000}],"chance":2.380296946094873e-16,"budget":{"bad":120,"of":2592000,"counted":4450,"remaining":0.9537037037037037,"long_share":0.046296296296296294}},"end":"2026-01-05T11:15:00Z","exemplars":["m60r0","m60r3","m60r5"]}
+        {"id":"2c9fff7b","unit_text":"events","window":"30d","condition":{"burn":{"long_us":3600000000,"short_us":300000000,"factor":{"numerator":1440,"denominator":100},"severity":"critical"}},"fired":{"record":{"id":"dbfae4c3c53c9ca7","alert":"2c9fff7b","fingerprint":"d2e902aaedcc2d97","service":"checkout","slo":"available","rule":"burn-1h-5m","severity":"critical","transition":"fired","at":"2026-01-05T11:05:10Z","starts_at":"2026-01-05T11:05:10Z","target":"99.9%","window":"30d","long":{"bad":70,"total":3600,"burn":19.444444444444443},"short":{"bad":60,"total":300,"burn":200.0},"counted":{"bad":70,"total":3910},"remaining":0.9729938271604939,"forecast":{"exhausted_in":743374.2120343839},"exemplars":["m65r8","m65r7","m65r1"],"definition":"892ce9f26b69e528"},"windows":[{"length_us":3600000000,"from":"2026-01-05T10:05:10Z","bad":70,"total":3600,"burn":19.444444444444443,"left":7000000,"right":5184000},{"length_us":300000000,"from":"2026-01-05T11:00:10Z","bad":60,"total":300,"burn":200.0,"left":6000000,"right":432000}],"chance":0.008880796740061215,"budget":{"bad":70,"of":2592000,"counted":3910,"remaining":0.9729938271604939,"long_share":0.02700617283950617}},"resolved":{"record":{"id":"03acaec632a839eb","alert":"2c9fff7b","fingerprint":"d2e902aaedcc2d97","service":"checkout","slo":"available","rule":"burn-1h-5m","severity":"critical","transition":"resolved","at":"2026-01-05T11:14:10Z","starts_at":"2026-01-05T11:05:10Z","target":"99.9%","window":"30d","long":{"bad":120,"total":3600,"burn":33.333333333333336},"short":{"bad":2,"total":300,"burn":6.666666666666667},"counted":{"bad":120,"total":4450},"remaining":0.9537037037037037,"forecast":{"exhausted_in":435141.01832993893},"exemplars":["m69r11","m69r10","m69r8"],"definition":"892ce9f26b69e528"},"windows":[{"length_us":3600000000,"from":"2026-01-05T10:14:10Z","bad":120,"total":3600,"burn":33.333333333333336,"left":12000000,"right":5184000},{"length_us":300000000,"from":"2026-01-05T11:09:10Z","bad":2,"total":300,"burn":6.666666666666667,"left":200000,"right":432000}],"chance":2.380296946094873e-16,"budget":{"bad":120,"of":2592000,"counted":4450,"remaining":0.9537037037037037,"long_share":0.046296296296296294}},"end":"2026-01-05T11:15:00Z","exemplars":["m60r0","m60r3","m60r5"]}
     "#]]);
     files.check("explain 00000000 --input out", expect![[r#"
         2
@@ -163,7 +163,8 @@ fn late_records_change_no_alert_and_are_told() {
 
 #[test]
 fn slices_and_shares_of_slices() {
-    let files = counted(&TROUBLE, &[]);
+    // Ten minutes in which less than a third is bad, and five in which all is: shares of slices make whole ones only then.
+    let files = counted(&[(60, 60, 0), (10, 60, 12), (5, 60, 60)], &[]);
     let explained = |method: &str, objective: &str| {
         let text = slos(&[("available", "ok", "0.999")]).replace("Occurrences", method);
         let text = text.replace("{target: 0.999}", &format!("{{target: 0.999, {objective}}}"));
@@ -192,19 +193,19 @@ fn slices_and_shares_of_slices() {
     "#]].assert_eq(&explained("Timeslices", "timeSliceTarget: 0.9, timeSliceWindow: 1m"));
     expect![[r#"
         0
-        dbe12a09  burn-6h-30m of available (checkout), critical
-        fired at 2026-01-05T11:02:00Z, still firing at 2026-01-05T11:15:00Z, where the facts end
+        eb5945e4  burn-6h-30m of available (checkout), critical
+        fired at 2026-01-05T11:11:00Z, still firing at 2026-01-05T11:15:00Z, where the facts end
 
         promise  99.9% over 30d, counted by slices of 1m, each by its share of bad events: 1 - 0.999 = 0.001 of them may be bad
         rule     burn rate above 6 over 6h and over 30m, at least 3 bad ones, and no chance of 1 in 100
 
         when it fired
-          long   6h, from 2026-01-05T05:02:00Z: 0.400/62.000 bad
-                 burn = (0.400/62.000) / 0.001 = 6.45: above 6
-          short  30m, from 2026-01-05T10:32:00Z: 0.400/30.000 bad
-                 burn = (0.400/30.000) / 0.001 = 13.3: above 6
-          chance not asked about, of shares of slices
-          budget 1 - 0.400 / (0.001 x 43,200.000) = 99.0% left, 43,138.000 of them still to come at this rate; the long window spent 0.9% of it
+          long   6h, from 2026-01-05T05:11:00Z: 3.000/71.000 bad
+                 burn = (3.000/71.000) / 0.001 = 42.3: above 6
+          short  30m, from 2026-01-05T10:41:00Z: 3.000/30.000 bad
+                 burn = (3.000/30.000) / 0.001 = 100: above 6
+          chance P(at least 3 of 71 are bad | each with 6 x 0.001) = 9.11e-3 < 0.01
+          budget 1 - 3.000 / (0.001 x 43,200.000) = 93.0% left, 43,129.000 of them still to come at this rate; the long window spent 6.9% of it
           bad events, by trace id: m60r0 m60r3 m60r5
     "#]].assert_eq(&explained("RatioTimeslices", "timeSliceWindow: 1m"));
 }

@@ -165,23 +165,26 @@ fn petsite_at_three_targets() {
     }
     let targets = "--targets 0.999,0.99,0.95";
     expect![[r#"
-        availability@99% burn-3d-6h: precision 100.0% (1 of 1 alerts), recall 8.3% (1 of 12 incidents, 5 more in alerts that fired before); detection 570 s, reset 12020 s
-        availability@99% all: precision 100.0% (1 of 1 alerts), recall 8.3% (1 of 12 incidents, 5 more in alerts that fired before); detection 570 s, reset 12020 s
-        availability@99.9% burn-1h-5m: precision 100.0% (8 of 8 alerts), recall 50.0% (6 of 12 incidents, 0 more in alerts that fired before); detection 380 s, reset -120 s
-        availability@99.9% burn-6h-30m: precision 66.7% (4 of 6 alerts), recall 25.0% (3 of 12 incidents, 4 more in alerts that fired before); detection 680 s, reset 1270 s
+        availability@95% absence: precision 48.0% (12 of 25 alerts), recall 100.0% (12 of 12 incidents, 0 more in alerts that fired before); detection 1260 s, reset 310 s
+        availability@95% all critical ones: precision 48.0% (12 of 25 alerts), recall 100.0% (12 of 12 incidents, 0 more in alerts that fired before); detection 1260 s, reset 310 s
+        availability@95% all: precision 48.0% (12 of 25 alerts), recall 100.0% (12 of 12 incidents, 0 more in alerts that fired before); detection 1260 s, reset 310 s
+        availability@99% burn-3d-6h: precision 100.0% (1 of 1 alerts), recall 8.3% (1 of 12 incidents, 5 more in alerts that fired before); detection 570 s, reset 14490 s
+        availability@99% all: precision 100.0% (1 of 1 alerts), recall 8.3% (1 of 12 incidents, 5 more in alerts that fired before); detection 570 s, reset 14490 s
+        availability@99.9% burn-1h-5m: precision 100.0% (8 of 8 alerts), recall 50.0% (6 of 12 incidents, 0 more in alerts that fired before); detection 380 s, reset -80 s
+        availability@99.9% burn-6h-30m: precision 60.0% (3 of 5 alerts), recall 25.0% (3 of 12 incidents, 4 more in alerts that fired before); detection 680 s, reset 1270 s
         availability@99.9% burn-1d-2h: precision 100.0% (2 of 2 alerts), recall 16.7% (2 of 12 incidents, 10 more in alerts that fired before); detection 380 s, reset 12090 s
         availability@99.9% burn-3d-6h: precision 100.0% (1 of 1 alerts), recall 8.3% (1 of 12 incidents, 11 more in alerts that fired before); detection 330 s, reset -
-        availability@99.9% all critical ones: precision 85.7% (12 of 14 alerts), recall 66.7% (8 of 12 incidents, 1 more in alerts that fired before); detection 420 s, reset -120 s
-        availability@99.9% all: precision 88.2% (15 of 17 alerts), recall 75.0% (9 of 12 incidents, 3 more in alerts that fired before); detection 420 s, reset -120 s
+        availability@99.9% all critical ones: precision 84.6% (11 of 13 alerts), recall 66.7% (8 of 12 incidents, 1 more in alerts that fired before); detection 420 s, reset -80 s
+        availability@99.9% all: precision 87.5% (14 of 16 alerts), recall 75.0% (9 of 12 incidents, 3 more in alerts that fired before); detection 420 s, reset -80 s
     "#]].assert_eq(&scores(&files, "issues", targets));
     expect![[r#"
-        availability@99% burn-3d-6h: precision 0.0% (0 of 3 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
-        availability@99% all: precision 0.0% (0 of 3 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
-        availability@99.9% burn-1h-5m: precision 0.0% (0 of 6 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
-        availability@99.9% burn-6h-30m: precision 0.0% (0 of 3 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
+        availability@99% burn-3d-6h: precision 0.0% (0 of 1 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
+        availability@99% all: precision 0.0% (0 of 1 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
+        availability@99.9% burn-1h-5m: precision 0.0% (0 of 2 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
+        availability@99.9% burn-6h-30m: precision 0.0% (0 of 2 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
         availability@99.9% burn-1d-2h: precision 0.0% (0 of 2 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
         availability@99.9% burn-3d-6h: precision 0.0% (0 of 9 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
-        availability@99.9% all critical ones: precision 0.0% (0 of 9 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
-        availability@99.9% all: precision 0.0% (0 of 20 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
+        availability@99.9% all critical ones: precision 0.0% (0 of 4 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
+        availability@99.9% all: precision 0.0% (0 of 15 alerts), recall - (0 of 0 incidents, 0 more in alerts that fired before); detection -, reset -
     "#]].assert_eq(&scores(&files, "quiet", targets));
 }
