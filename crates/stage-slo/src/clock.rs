@@ -170,11 +170,13 @@ impl<H> Clock<H> {
             (_, None) => (offset, EventTime::BEFORE_ALL),
         };
         let counts_from = pane_end.max(self.point_after(before));
-        if counts_from <= self.kept.at {
-            return;
-        }
         match self.listed_since(partition) {
-            Some(since) => self.wait(counts_from.max(self.point_after(since)), from, pane, part),
+            Some(since) => {
+                let counts_from = counts_from.max(self.point_after(since));
+                if counts_from > self.kept.at {
+                    self.wait(counts_from, from, pane, part);
+                }
+            }
             None => self.unlisted.entry(partition).or_default().push(Unlisted { counts_from, from, pane, part }),
         }
     }

@@ -1,0 +1,4 @@
+//! Facts and promises.
+
+pub mod facts;
+pub mod promises;
