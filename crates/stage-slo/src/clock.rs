@@ -36,8 +36,8 @@ pub(crate) struct Kept {
     chains: BTreeMap<i32, Chain>,
     /// How many partitions the topic has for grid points after this one.
     rosters: BTreeMap<EventTime, i32>,
-    /// Spans of which a part was lost, or is in a batch that is missing.
-    gaps: BTreeSet<(EventTime, EventTime)>,
+    /// Spans of which a part was lost, or is in a batch that is missing, and of which partition.
+    gaps: BTreeSet<(EventTime, EventTime, i32)>,
 }
 
 /// The batches of one source partition.
@@ -236,7 +236,7 @@ impl<H> Clock<H> {
             chain.gap.get_or_insert(before);
         }
         if let Some(since) = chain.gap.filter(|since| chain.complete_until > *since) {
-            self.kept.gaps.insert((since, chain.complete_until));
+            self.kept.gaps.insert((since, chain.complete_until, frontier.partition));
             chain.gap = None;
         }
         if let (0, Some(partitions)) = (frontier.partition, frontier.partitions) {
@@ -325,10 +325,14 @@ impl<H> Clock<H> {
         Some((now, parts))
     }
 
-    /// Whether nothing of [from, to) is missing, where `to` is no later than the grid point.
+    /// Whether nothing of [from, to) is missing, where `to` is no later than the grid point. A partition that does not count
+    /// yet lacks nothing.
     pub(crate) fn is_covered(&self, from: EventTime, to: EventTime) -> bool {
-        let closed = self.kept.gaps.iter().any(|(start, end)| *start < to && *end > from);
-        let open = self.kept.chains.values().any(|chain| chain.gap.is_some_and(|since| since < to));
+        let counts = |partition: i32| self.listed_since(partition).is_some_and(|since| since < self.kept.at);
+        let mut gaps = self.kept.gaps.iter();
+        let closed = gaps.any(|(start, end, partition)| *start < to && *end > from && counts(*partition));
+        let mut chains = self.kept.chains.iter();
+        let open = chains.any(|(partition, chain)| chain.gap.is_some_and(|since| since < to) && counts(*partition));
         !closed && !open
     }
 }

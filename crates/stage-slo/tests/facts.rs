@@ -256,6 +256,27 @@ fn what_was_lost_leaves_its_slices_uncovered() {
 }
 
 #[test]
+fn what_a_partition_lost_before_it_is_listed_does_not_show() {
+    check(
+        "speed-day",
+        "
+        1 until 8 lost
+        0 - 0 0/10
+        0 until 6 of 1
+        0 - 6 0/10
+        0 until 12 of 2
+        1 until 12
+    ",
+        expect![[r#"
+        1 until 8 lost: 0 points
+        0 until 6 of 1: 6 points to 6; 1 of 1 bad
+        0 until 12 of 2: 2 points to 8; 1 of 1 bad
+        1 until 12: 4 points to 12; 1 of 1 bad
+    "#]],
+    );
+}
+
+#[test]
 fn a_percentile_judges_slices() {
     check(
         "speed-day",
