@@ -340,6 +340,25 @@ fn freshness_goes_by_the_newest_event_of_any_slice() {
 }
 
 #[test]
+fn slices_older_than_the_first_pane_count_when_they_come() {
+    check(
+        "speed-day",
+        "
+        0 - 8 10/10
+        0 until 9 of 1
+        0 - 1 0/10
+        0 until 9
+        0 until 12
+    ",
+        expect![[r#"
+        0 until 9 of 1: 1 points to 9; 0 of 0 bad
+        0 until 9: 0 points to 9; 0 of 0 bad; 1 wait
+        0 until 12: 3 points to 12; 1 of 2 bad
+    "#]],
+    );
+}
+
+#[test]
 fn tenants_have_budgets_of_their_own() {
     check(
         "answers-day",
