@@ -33,6 +33,8 @@ pub(crate) struct Kept {
     pub(crate) first: Option<EventTime>,
     /// The end of the newest pane that was known at `at`.
     newest: EventTime,
+    /// The last grid point that a partition is complete for, but for those that have ended.
+    reached: EventTime,
     chains: BTreeMap<i32, Chain>,
     /// How many partitions the topic has for grid points after this one.
     rosters: BTreeMap<EventTime, i32>,
@@ -99,6 +101,7 @@ impl<H> Clock<H> {
             at: EventTime::BEFORE_ALL,
             first: None,
             newest: EventTime::BEFORE_ALL,
+            reached: EventTime::BEFORE_ALL,
             chains: BTreeMap::new(),
             rosters: BTreeMap::new(),
             gaps: BTreeSet::new(),
@@ -119,7 +122,7 @@ impl<H> Clock<H> {
     pub(crate) fn come_to(&mut self, other: &Kept) {
         if self.kept.chains.is_empty() {
             (self.kept.chains, self.kept.rosters) = (other.chains.clone(), other.rosters.clone());
-            self.kept.gaps = other.gaps.clone();
+            (self.kept.gaps, self.kept.reached) = (other.gaps.clone(), other.reached);
             self.again = Some(BTreeMap::new());
         }
         self.kept.at = self.kept.at.max(other.at);
@@ -232,6 +235,9 @@ impl<H> Clock<H> {
             chain.fell_back = Some((chain.last, before));
         }
         chain.complete_until = before.max(until);
+        if until < EventTime::AFTER_ALL {
+            self.kept.reached = self.kept.reached.max(until);
+        }
         if lacks {
             chain.gap.get_or_insert(before);
         }
@@ -302,8 +308,10 @@ impl<H> Clock<H> {
                 }
             }
         };
-        // A bounded input ends with its last pane.
-        let is_over = complete >= EventTime::AFTER_ALL && next_known.is_none() && now > self.kept.newest;
+        // A bounded input ends with its last pane, or where the last of its partitions came to; else it would matter which of
+        // them is read first.
+        let last = self.kept.newest.max(self.kept.reached);
+        let is_over = complete >= EventTime::AFTER_ALL && next_known.is_none() && now > last;
         if now > complete || is_over {
             return None;
         }

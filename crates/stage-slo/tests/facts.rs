@@ -215,6 +215,46 @@ fn the_end_of_a_bounded_input_is_its_last_pane() {
 }
 
 #[test]
+fn where_one_input_came_further_the_other_does_too() {
+    check(
+        "answers-day",
+        "
+        0 - 0 90/100
+        0 until 1 of 2
+        1 until over
+        0 until 7
+        0 until over
+    ",
+        expect![[r#"
+        0 until 1 of 2: 0 points; 1 wait
+        1 until over: 1 points to 1; 10 of 100 bad
+        0 until 7: 6 points to 7; 10 of 100 bad
+        0 until over: 0 points to 7; 10 of 100 bad
+    "#]],
+    );
+}
+
+#[test]
+fn where_one_input_came_further_its_end_may_be_read_first() {
+    check(
+        "answers-day",
+        "
+        1 until 7
+        1 until over
+        0 - 0 90/100
+        0 until 1 of 2
+        0 until over
+    ",
+        expect![[r#"
+        1 until 7: 0 points
+        1 until over: 0 points
+        0 until 1 of 2: 1 points to 1; 10 of 100 bad
+        0 until over: 6 points to 7; 10 of 100 bad
+    "#]],
+    );
+}
+
+#[test]
 fn a_batch_that_is_missing_is_told_and_left_out() {
     check(
         "speed-day",
