@@ -1,4 +1,6 @@
-//! Facts and promises.
+//! Facts, promises, and what must be told of them.
 
 pub mod facts;
+pub mod model;
 pub mod promises;
+pub mod upstream;
