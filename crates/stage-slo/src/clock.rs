@@ -20,8 +20,16 @@ pub(crate) struct Clock<H> {
     waiting: BTreeMap<EventTime, Waiting<H>>,
     /// Of partitions that partition 0 has not announced yet.
     unlisted: BTreeMap<i32, Vec<Unlisted<H>>>,
-    /// Frontiers read again while what waited is read again: where they stood, and how far the chain was complete.
-    again: Option<BTreeMap<i32, (Offset, EventTime)>>,
+    /// The last frontiers read again, while what waited is read again.
+    again: Option<BTreeMap<i32, ReadAgain>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ReadAgain {
+    id: BatchId,
+    /// Where it stands among the facts.
+    offset: Offset,
+    complete_until: EventTime,
 }
 
 /// What is kept of a clock.
@@ -159,9 +167,12 @@ impl<H> Clock<H> {
             (None, _) if repeats => return,
             (Some(again), Some(chain)) if repeats => {
                 // What its chain has not told of yet has been counted: nothing before that waits.
-                let seen = again.get(&partition).copied();
-                let first = (id == id_of(chain.first)).then_some((offset, EventTime::BEFORE_ALL));
-                let Some((from, mut before)) = seen.or(first) else { return };
+                let (from, mut before) = match again.get(&partition) {
+                    Some(seen) if id <= seen.id => return,
+                    Some(seen) => (seen.offset, seen.complete_until),
+                    None if id == id_of(chain.first) => (offset, EventTime::BEFORE_ALL),
+                    None => return,
+                };
                 if let Some((since, until)) = chain.fell_back
                     && id > id_of(since)
                 {
@@ -206,8 +217,11 @@ impl<H> Clock<H> {
         let chain = self.kept.chains.get(&frontier.partition);
         if chain.is_some_and(|chain| id <= id_of(chain.last)) {
             if let Some(again) = &mut self.again {
-                let before = again.get(&frontier.partition).map_or(EventTime::BEFORE_ALL, |(_, before)| *before);
-                again.insert(frontier.partition, (offset, before.max(until)));
+                let seen = again.get(&frontier.partition);
+                if seen.is_none_or(|seen| seen.id < id) {
+                    let complete_until = until.max(seen.map_or(EventTime::BEFORE_ALL, |seen| seen.complete_until));
+                    again.insert(frontier.partition, ReadAgain { id, offset, complete_until });
+                }
             }
             return None;
         }
