@@ -102,6 +102,9 @@ impl Objectives {
     }
 
     fn frontier(&mut self, offset: Offset, frontier: &Frontier) -> Option<Hole> {
+        if !self.indicators.values().any(|(topic, _)| *topic == frontier.source) {
+            return None;
+        }
         self.clock(&frontier.source).frontier(frontier, offset)
     }
 

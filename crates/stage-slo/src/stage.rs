@@ -85,7 +85,8 @@ impl SloStage {
             partition: number,
             message,
         })?;
-        partition.clock = records.get(CLOCK.as_bytes()).map_or_else(String::new, |value| clock_hash(value));
+        let clock = records.get(CLOCK.as_bytes()).map(|value| String::from_utf8_lossy(value)).unwrap_or_default();
+        partition.clock = hash_of_clock(&clock);
         if partition.clock != metadata.clock {
             let why = format!("its clock is {:?}, and {:?} was committed", partition.clock, metadata.clock);
             return Err(damaged(why).into());
@@ -190,8 +191,9 @@ impl Metadata {
     }
 }
 
-fn clock_hash(value: &[u8]) -> String {
-    hash_of(&[&String::from_utf8_lossy(value)])
+/// Nothing for no clock.
+fn hash_of_clock(json: &str) -> String {
+    if json.is_empty() { String::new() } else { hash_of(&[json]) }
 }
 
 /// The objectives over one partition of `sli.windows`.
@@ -281,19 +283,19 @@ impl Partition for SloPartition {
 
     fn metadata(&self, position: Offset) -> String {
         let from = self.objectives.needed_from().unwrap_or(position).min(position);
-        let clock = self.objectives.clock_json().map_or_else(String::new, |json| clock_hash(json.as_bytes()));
+        let clock = hash_of_clock(&self.objectives.clock_json().unwrap_or_default());
         serde_json::to_string(&Metadata { v: 1, from, clock }).expect("texts and integers always have a JSON form")
     }
 
     fn unsaved(&mut self) -> Vec<Output> {
         let mut changed: Vec<(String, Vec<u8>)> = self.gone.drain(..).map(|key| (key, Vec::new())).collect();
         changed.extend(self.objectives.take_changed());
-        if let Some(json) = self.objectives.clock_json() {
-            let hash = clock_hash(json.as_bytes());
-            if hash != self.clock {
-                self.clock = hash;
-                changed.push((CLOCK.to_owned(), json.into_bytes()));
-            }
+        // Where nobody asks for anything any more there is no clock either, and the commit says so.
+        let json = self.objectives.clock_json().unwrap_or_default();
+        let hash = hash_of_clock(&json);
+        if hash != self.clock {
+            self.clock = hash;
+            changed.push((CLOCK.to_owned(), json.into_bytes()));
         }
         let placement = Placement::At(self.number);
         let output = |(key, value): (String, Vec<u8>)| Output {
