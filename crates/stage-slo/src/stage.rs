@@ -59,6 +59,7 @@ impl SloStage {
         let number = committed.source.partition;
         let mut partition = SloPartition {
             number,
+            bundle: self.hash.clone(),
             objectives: self.objectives(&self.definitions)?,
             start: committed.offset.unwrap_or(committed.log_start),
             refold_until: None,
@@ -182,6 +183,9 @@ struct Metadata {
     /// Hash of the clock in the topic of state.
     #[serde(rename = "c")]
     clock: String,
+    /// Hash of the definitions by which it was kept: another owner may have others at the same offset.
+    #[serde(rename = "b")]
+    bundle: String,
 }
 
 impl Metadata {
@@ -199,6 +203,7 @@ fn hash_of_clock(json: &str) -> String {
 /// The objectives over one partition of `sli.windows`.
 pub struct SloPartition {
     number: i32,
+    bundle: String,
     objectives: Objectives,
     start: Offset,
     /// What lies before was read already; it is read again for what waits.
@@ -284,7 +289,8 @@ impl Partition for SloPartition {
     fn metadata(&self, position: Offset) -> String {
         let from = self.objectives.needed_from().unwrap_or(position).min(position);
         let clock = hash_of_clock(&self.objectives.clock_json().unwrap_or_default());
-        serde_json::to_string(&Metadata { v: 1, from, clock }).expect("texts and integers always have a JSON form")
+        serde_json::to_string(&Metadata { v: 1, from, clock, bundle: self.bundle.clone() })
+            .expect("texts and integers always have a JSON form")
     }
 
     fn unsaved(&mut self) -> Vec<Output> {
