@@ -95,9 +95,7 @@ impl SloStage {
         let anew = partition.objectives.restore(&records).map_err(|error| damaged(error.to_string()))?;
         let mut needed = metadata.from;
         if !anew.names.is_empty() && offset > committed.log_start {
-            let mut definitions = self.definitions.clone();
-            definitions.slos.retain(|name, _| anew.names.contains(name));
-            let counted = self.count_anew(log, number, offset, &definitions)?;
+            let counted = self.count_anew(log, number, offset, &anew.names)?;
             needed = needed.min(counted.needed_from().unwrap_or(offset));
             partition.objectives.take_in(counted, &anew.alarms);
         }
@@ -114,15 +112,17 @@ impl SloStage {
         Ok(partition)
     }
 
-    /// Objectives that are new, or have changed, over all facts that there still are before `until`.
+    /// Objectives that are new, or have changed, over all facts that there still are before `until`. Others move the clock with
+    /// them, as if all had always been there.
     fn count_anew(
         &self,
         log: &mut dyn Log,
         number: i32,
         until: Offset,
-        definitions: &Definitions,
+        names: &[String],
     ) -> Result<Objectives, CannotOpen> {
-        let mut objectives = self.objectives(definitions)?;
+        let mut objectives = self.objectives(&self.definitions)?;
+        objectives.follow_only(names);
         let source = Source { topic: 0, partition: number };
         log.read_again(source, until, &mut |offset, value| {
             if let Some(value) = value {
