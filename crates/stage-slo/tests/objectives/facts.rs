@@ -1,12 +1,10 @@
 //! Facts by hand, and what becomes of them: grid points, counts, what waits.
 
-mod support;
-
+use crate::support::facts::{Chain, at_or_under, json_of, number_of, point, with_values};
+use crate::support::promises::{SLIS, THRESHOLD_US, definitions};
 use expect_test::{Expect, expect};
-use streamgauge_events::{Cause, EventTime, Fact, Offset, topics};
+use streamgauge_events::{Cause, EventTime, Fact, Offset};
 use streamgauge_stage_slo::Objectives;
-use support::facts::{Chain, at_or_under, json_of, number_of, point, with_values};
-use support::promises::{SLIS, THRESHOLD_US, definitions};
 
 /// A line a fact: `2 answers 5 90/100` is a delta of partition 2 for pane 5, 90 of 100 good; `2 until 7 of 3` ends its batch
 /// at grid point 7, with 3 partitions announced; `lost` and `over` may follow; `2 skips` leaves a batch out. Behind each

@@ -169,15 +169,15 @@ impl FactLog {
 
     /// D(t), of the SLIs that somebody asks for; `None`: a partition is not complete for it.
     fn known(&self, t: EventTime, read: Offset, asked: &[bool]) -> Option<BTreeSet<usize>> {
-        let mut known = BTreeSet::new();
+        let mut known = Vec::new();
         for partition in 0..self.roster(t, read)? {
             for delta in self.batches(partition, t, read)?.iter().flat_map(|batch| &batch.deltas) {
                 if asked[*delta] && self.deltas[*delta].pane.plus_us(PANE_US) <= t {
-                    known.insert(*delta);
+                    known.push(*delta);
                 }
             }
         }
-        Some(known)
+        Some(BTreeSet::from_iter(known))
     }
 
     /// Whether nothing of [from, to) is missing, as is known at `t`.
@@ -357,7 +357,8 @@ impl Followed {
             all.iter().map(|delta| delta.pane.floor(length_us)).filter(|start| !self.judged.contains_key(start)),
         );
         let restated = judging.clone();
-        let mut start = self.first.floor(length_us);
+        let begin = self.first.floor(length_us);
+        let mut start = self.judged.last_key_value().map_or(begin, |(last, _)| begin.max(*last));
         while has_ended(&start) {
             if !self.judged.contains_key(&start) {
                 judging.insert(start);

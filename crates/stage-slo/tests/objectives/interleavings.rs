@@ -1,18 +1,16 @@
 //! Facts drawn from seeds: what is told is what the definitions say, in whatever order source partitions are read.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::facts::json_of;
+use crate::support::model::{self, Era, Told, line_of};
+use crate::support::promises::{SLIS, definitions};
+use crate::support::upstream::{Habits, Upstream};
 use streamgauge_events::{Fact, Offset, topics};
 use streamgauge_memory_log::SplitMix64;
 use streamgauge_stage_slo::Objectives;
-use support::facts::json_of;
-use support::model::{self, Era, Told, line_of};
-use support::promises::definitions;
-use support::upstream::{Habits, Upstream};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 /// The batches of each source partition, in order.
 fn chains(seed: u64) -> Vec<Vec<Fact>> {
@@ -60,8 +58,7 @@ fn interleaved(chains: &[Vec<Fact>], random: &mut SplitMix64) -> Vec<(Offset, Fa
 }
 
 fn found(facts: &[(Offset, Fact)]) -> Told {
-    let topic_of =
-        |sli: &str| support::promises::SLIS.iter().find(|(name, ..)| *name == sli).expect("known").2.to_owned();
+    let topic_of = |sli: &str| SLIS.iter().find(|(name, ..)| *name == sli).expect("known").2.to_owned();
     let mut objectives = Objectives::new(&definitions(None), &topic_of).expect("they can be followed");
     let mut told = Told::new();
     for (offset, fact) in facts {
@@ -89,7 +86,7 @@ fn what_is_told_is_what_the_definitions_say_in_any_order() {
         transitions += expected.values().map(Vec::len).sum::<usize>();
         objectives += expected.len();
     }
-    assert!(transitions > 5_000 && objectives > 1_000, "only {transitions} transitions of {objectives} objectives");
+    assert!(transitions > 5_000 && objectives > 500, "only {transitions} transitions of {objectives} objectives");
 }
 
 fn same(found: &Told, expected: &Told, what: &str) {
