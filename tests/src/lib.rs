@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod oracle;
 pub mod real_data;
 pub mod sim;
+pub mod slo_sim;
 
 /// Says in one line that a test is skipped, and why. Past the test harness, which keeps what a passing test prints to
 /// itself: nobody may take a skipped test for one that ran.

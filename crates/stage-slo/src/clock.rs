@@ -20,8 +20,16 @@ pub(crate) struct Clock<H> {
     waiting: BTreeMap<EventTime, Waiting<H>>,
     /// Of partitions that partition 0 has not announced yet.
     unlisted: BTreeMap<i32, Vec<Unlisted<H>>>,
-    /// Frontiers read again while what waited is read again: where they stood, and how far the chain was complete.
-    again: Option<BTreeMap<i32, (Offset, EventTime)>>,
+    /// The last frontiers read again, while what waited is read again.
+    again: Option<BTreeMap<i32, ReadAgain>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ReadAgain {
+    id: BatchId,
+    /// Where it stands among the facts.
+    offset: Offset,
+    complete_until: EventTime,
 }
 
 /// What is kept of a clock.
@@ -33,11 +41,13 @@ pub(crate) struct Kept {
     pub(crate) first: Option<EventTime>,
     /// The end of the newest pane that was known at `at`.
     newest: EventTime,
+    /// The last grid point that a partition is complete for, but for those that have ended.
+    reached: EventTime,
     chains: BTreeMap<i32, Chain>,
     /// How many partitions the topic has for grid points after this one.
     rosters: BTreeMap<EventTime, i32>,
-    /// Spans of which a part was lost, or is in a batch that is missing.
-    gaps: BTreeSet<(EventTime, EventTime)>,
+    /// Spans of which a part was lost, or is in a batch that is missing, and of which partition.
+    gaps: BTreeSet<(EventTime, EventTime, i32)>,
 }
 
 /// The batches of one source partition.
@@ -99,6 +109,7 @@ impl<H> Clock<H> {
             at: EventTime::BEFORE_ALL,
             first: None,
             newest: EventTime::BEFORE_ALL,
+            reached: EventTime::BEFORE_ALL,
             chains: BTreeMap::new(),
             rosters: BTreeMap::new(),
             gaps: BTreeSet::new(),
@@ -119,7 +130,7 @@ impl<H> Clock<H> {
     pub(crate) fn come_to(&mut self, other: &Kept) {
         if self.kept.chains.is_empty() {
             (self.kept.chains, self.kept.rosters) = (other.chains.clone(), other.rosters.clone());
-            self.kept.gaps = other.gaps.clone();
+            (self.kept.gaps, self.kept.reached) = (other.gaps.clone(), other.reached);
             self.again = Some(BTreeMap::new());
         }
         self.kept.at = self.kept.at.max(other.at);
@@ -156,9 +167,12 @@ impl<H> Clock<H> {
             (None, _) if repeats => return,
             (Some(again), Some(chain)) if repeats => {
                 // What its chain has not told of yet has been counted: nothing before that waits.
-                let seen = again.get(&partition).copied();
-                let first = (id == id_of(chain.first)).then_some((offset, EventTime::BEFORE_ALL));
-                let Some((from, mut before)) = seen.or(first) else { return };
+                let (from, mut before) = match again.get(&partition) {
+                    Some(seen) if id <= seen.id => return,
+                    Some(seen) => (seen.offset, seen.complete_until),
+                    None if id == id_of(chain.first) => (offset, EventTime::BEFORE_ALL),
+                    None => return,
+                };
                 if let Some((since, until)) = chain.fell_back
                     && id > id_of(since)
                 {
@@ -170,11 +184,13 @@ impl<H> Clock<H> {
             (_, None) => (offset, EventTime::BEFORE_ALL),
         };
         let counts_from = pane_end.max(self.point_after(before));
-        if counts_from <= self.kept.at {
-            return;
-        }
         match self.listed_since(partition) {
-            Some(since) => self.wait(counts_from.max(self.point_after(since)), from, pane, part),
+            Some(since) => {
+                let counts_from = counts_from.max(self.point_after(since));
+                if counts_from > self.kept.at {
+                    self.wait(counts_from, from, pane, part);
+                }
+            }
             None => self.unlisted.entry(partition).or_default().push(Unlisted { counts_from, from, pane, part }),
         }
     }
@@ -201,8 +217,11 @@ impl<H> Clock<H> {
         let chain = self.kept.chains.get(&frontier.partition);
         if chain.is_some_and(|chain| id <= id_of(chain.last)) {
             if let Some(again) = &mut self.again {
-                let before = again.get(&frontier.partition).map_or(EventTime::BEFORE_ALL, |(_, before)| *before);
-                again.insert(frontier.partition, (offset, before.max(until)));
+                let seen = again.get(&frontier.partition);
+                if seen.is_none_or(|seen| seen.id < id) {
+                    let complete_until = until.max(seen.map_or(EventTime::BEFORE_ALL, |seen| seen.complete_until));
+                    again.insert(frontier.partition, ReadAgain { id, offset, complete_until });
+                }
             }
             return None;
         }
@@ -230,11 +249,14 @@ impl<H> Clock<H> {
             chain.fell_back = Some((chain.last, before));
         }
         chain.complete_until = before.max(until);
+        if until < EventTime::AFTER_ALL {
+            self.kept.reached = self.kept.reached.max(until);
+        }
         if lacks {
             chain.gap.get_or_insert(before);
         }
         if let Some(since) = chain.gap.filter(|since| chain.complete_until > *since) {
-            self.kept.gaps.insert((since, chain.complete_until));
+            self.kept.gaps.insert((since, chain.complete_until, frontier.partition));
             chain.gap = None;
         }
         if let (0, Some(partitions)) = (frontier.partition, frontier.partitions) {
@@ -300,8 +322,10 @@ impl<H> Clock<H> {
                 }
             }
         };
-        // A bounded input ends with its last pane.
-        let is_over = complete >= EventTime::AFTER_ALL && next_known.is_none() && now > self.kept.newest;
+        // A bounded input ends with its last pane, or where the last of its partitions came to; else it would matter which of
+        // them is read first.
+        let last = self.kept.newest.max(self.kept.reached);
+        let is_over = complete >= EventTime::AFTER_ALL && next_known.is_none() && now > last;
         if now > complete || is_over {
             return None;
         }
@@ -323,10 +347,14 @@ impl<H> Clock<H> {
         Some((now, parts))
     }
 
-    /// Whether nothing of [from, to) is missing, where `to` is no later than the grid point.
+    /// Whether nothing of [from, to) is missing, where `to` is no later than the grid point. A partition that does not count
+    /// yet lacks nothing.
     pub(crate) fn is_covered(&self, from: EventTime, to: EventTime) -> bool {
-        let closed = self.kept.gaps.iter().any(|(start, end)| *start < to && *end > from);
-        let open = self.kept.chains.values().any(|chain| chain.gap.is_some_and(|since| since < to));
+        let counts = |partition: i32| self.listed_since(partition).is_some_and(|since| since < self.kept.at);
+        let mut gaps = self.kept.gaps.iter();
+        let closed = gaps.any(|(start, end, partition)| *start < to && *end > from && counts(*partition));
+        let mut chains = self.kept.chains.iter();
+        let open = chains.any(|(partition, chain)| chain.gap.is_some_and(|since| since < to) && counts(*partition));
         !closed && !open
     }
 }

@@ -118,6 +118,12 @@ impl Feed {
         covered: &dyn Fn(EventTime, EventTime) -> bool,
     ) {
         let length_us = slice.length_us;
+        let begin = first.floor(length_us);
+        if self.judged_until.is_none() {
+            // What is older than the first pane came late: it counts like any slice in which something was counted since.
+            self.restated.extend(self.slices.range(..begin).map(|(start, _)| *start));
+        }
+        let mut start = *self.judged_until.get_or_insert(begin);
         while let Some(start) = self.restated.pop_first() {
             self.judge(slice, rule, start, covered);
             // Slices without an event of their own are as fresh as the one before.
@@ -130,7 +136,6 @@ impl Feed {
                 next = next.plus_us(length_us);
             }
         }
-        let mut start = self.judged_until.unwrap_or_else(|| first.floor(length_us));
         while start.plus_us(length_us) <= now {
             self.judge(slice, rule, start, covered);
             start = start.plus_us(length_us);

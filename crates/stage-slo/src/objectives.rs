@@ -83,6 +83,11 @@ impl Objectives {
         self
     }
 
+    /// Counts for these SLOs alone; grid points stay those of all.
+    pub(crate) fn follow_only(&mut self, names: &[String]) {
+        self.promises.retain(|name, _| names.contains(name));
+    }
+
     /// One record of `sli.windows`, at its offset. Answers a hole, where one shows.
     pub fn observe(&mut self, offset: Offset, value: &[u8]) -> Result<Option<Hole>, Refused> {
         match Fact::from_json(value).map_err(|error| Refused::Undecodable(error.to_string()))? {
@@ -114,6 +119,9 @@ impl Objectives {
     }
 
     fn frontier(&mut self, offset: Offset, frontier: &Frontier) -> Option<Hole> {
+        if !self.indicators.values().any(|(topic, _)| *topic == frontier.source) {
+            return None;
+        }
         self.clock(&frontier.source).frontier(frontier, offset)
     }
 

@@ -66,6 +66,7 @@ impl SloStage {
         let mut partition = SloPartition {
             facts: self.inputs[0].clone(),
             number,
+            bundle: self.hash.clone(),
             objectives: self.objectives(&self.definitions)?,
             start: committed.offset.unwrap_or(committed.log_start),
             refold_until: None,
@@ -92,7 +93,8 @@ impl SloStage {
             partition: number,
             message,
         })?;
-        partition.clock = records.get(CLOCK.as_bytes()).map_or_else(String::new, |value| clock_hash(value));
+        let clock = records.get(CLOCK.as_bytes()).map(|value| String::from_utf8_lossy(value)).unwrap_or_default();
+        partition.clock = hash_of_clock(&clock);
         if partition.clock != metadata.clock {
             let why = format!("its clock is {:?}, and {:?} was committed", partition.clock, metadata.clock);
             return Err(damaged(why).into());
@@ -100,9 +102,7 @@ impl SloStage {
         let anew = partition.objectives.restore(&records).map_err(|error| damaged(error.to_string()))?;
         let mut needed = metadata.from;
         if !anew.names.is_empty() && offset > committed.log_start {
-            let mut definitions = self.definitions.clone();
-            definitions.slos.retain(|name, _| anew.names.contains(name));
-            let counted = self.count_anew(log, number, offset, &definitions)?;
+            let counted = self.count_anew(log, number, offset, &anew.names)?;
             needed = needed.min(counted.needed_from().unwrap_or(offset));
             partition.objectives.take_in(counted, &anew.alarms);
         }
@@ -119,15 +119,17 @@ impl SloStage {
         Ok(partition)
     }
 
-    /// Objectives that are new, or have changed, over all facts that there still are before `until`.
+    /// Objectives that are new, or have changed, over all facts that there still are before `until`. Others move the clock with
+    /// them, as if all had always been there.
     fn count_anew(
         &self,
         log: &mut dyn Log,
         number: i32,
         until: Offset,
-        definitions: &Definitions,
+        names: &[String],
     ) -> Result<Objectives, CannotOpen> {
-        let mut objectives = self.objectives(definitions)?;
+        let mut objectives = self.objectives(&self.definitions)?;
+        objectives.follow_only(names);
         let source = Source { topic: 0, partition: number };
         log.read_again(source, until, &mut |offset, value| {
             if let Some(value) = value {
@@ -188,6 +190,9 @@ struct Metadata {
     /// Hash of the clock in the topic of state.
     #[serde(rename = "c")]
     clock: String,
+    /// Hash of the definitions by which it was kept: another owner may have others at the same offset.
+    #[serde(rename = "b")]
+    bundle: String,
 }
 
 impl Metadata {
@@ -197,8 +202,9 @@ impl Metadata {
     }
 }
 
-fn clock_hash(value: &[u8]) -> String {
-    hash_of(&[&String::from_utf8_lossy(value)])
+/// Nothing for no clock.
+fn hash_of_clock(json: &str) -> String {
+    if json.is_empty() { String::new() } else { hash_of(&[json]) }
 }
 
 /// The objectives over one partition of `sli.windows`.
@@ -206,6 +212,7 @@ pub struct SloPartition {
     /// The topic of facts.
     facts: String,
     number: i32,
+    bundle: String,
     objectives: Objectives,
     start: Offset,
     /// What lies before was read already; it is read again for what waits.
@@ -290,19 +297,20 @@ impl Partition for SloPartition {
 
     fn metadata(&self, position: Offset) -> String {
         let from = self.objectives.needed_from().unwrap_or(position).min(position);
-        let clock = self.objectives.clock_json().map_or_else(String::new, |json| clock_hash(json.as_bytes()));
-        serde_json::to_string(&Metadata { v: 1, from, clock }).expect("texts and integers always have a JSON form")
+        let clock = hash_of_clock(&self.objectives.clock_json().unwrap_or_default());
+        serde_json::to_string(&Metadata { v: 1, from, clock, bundle: self.bundle.clone() })
+            .expect("texts and integers always have a JSON form")
     }
 
     fn unsaved(&mut self) -> Vec<Output> {
         let mut changed: Vec<(String, Vec<u8>)> = self.gone.drain(..).map(|key| (key, Vec::new())).collect();
         changed.extend(self.objectives.take_changed());
-        if let Some(json) = self.objectives.clock_json() {
-            let hash = clock_hash(json.as_bytes());
-            if hash != self.clock {
-                self.clock = hash;
-                changed.push((CLOCK.to_owned(), json.into_bytes()));
-            }
+        // Where nobody asks for anything any more there is no clock either, and the commit says so.
+        let json = self.objectives.clock_json().unwrap_or_default();
+        let hash = hash_of_clock(&json);
+        if hash != self.clock {
+            self.clock = hash;
+            changed.push((CLOCK.to_owned(), json.into_bytes()));
         }
         let placement = Placement::At(self.number);
         let output = |(key, value): (String, Vec<u8>)| Output {

@@ -7,9 +7,11 @@ use std::ops::RangeInclusive;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
-use streamgauge_tests::sim::{self, Counts, Schedule, Sound};
+use streamgauge_tests::sim::{self, Outcome};
+use streamgauge_tests::slo_sim;
 
-/// Runs seeded fault schedules over the worker loop and holds every output against oracle, undisturbed run and ledger.
+/// Runs seeded fault schedules over the worker loop. What stage sli writes is held against oracle, undisturbed run and
+/// ledger; what stage slo tells against an undisturbed run and a model.
 #[derive(Parser)]
 struct Arguments {
     /// How many schedules to run
@@ -21,6 +23,9 @@ struct Arguments {
     /// Number of workers, drawn per schedule: `3` or `1..5` (both included)
     #[arg(long, default_value = "1..5", value_parser = workers)]
     workers: RangeInclusive<usize>,
+    /// The stage that runs
+    #[arg(long, value_enum, default_value_t = Stage::Sli)]
+    stage: Stage,
     /// Show what happens in each schedule
     #[arg(long)]
     trace: bool,
@@ -35,32 +40,65 @@ fn workers(text: &str) -> anyhow::Result<RangeInclusive<usize>> {
     Ok(first..=last)
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Stage {
+    Sli,
+    Slo,
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let mut total = Counts::default();
-    for seed in (arguments.first_seed..).take(arguments.schedules as usize) {
-        let schedule = Schedule::new(seed, &arguments.workers);
-        let outcome = sim::run(&Sound, &schedule, arguments.trace);
-        outcome.trace.iter().for_each(|line| println!("{line}"));
-        if let Some(failure) = outcome.failure {
-            report_failure(&schedule, &failure, arguments.trace)?;
+    let workers = &arguments.workers;
+    match arguments.stage {
+        Stage::Sli => {
+            let schedule = |seed| sim::Schedule::new(seed, workers);
+            let mut total = sim::Counts::default();
+            run_all(&arguments, |seed, traced| {
+                let schedule = schedule(seed);
+                let outcome = sim::run(&sim::Sound, &schedule, traced);
+                total.add(&outcome.counts);
+                (outcome.without_counts(), format!("{schedule:#?}"))
+            })?;
+            report(total.fields_mut());
         }
-        total.add(&outcome.counts);
-        show_progress(total.schedules, arguments.schedules);
-    }
-    println!("all checks held; seeds {} to {}", arguments.first_seed, arguments.first_seed + arguments.schedules - 1);
-    for (name, count) in total.fields_mut() {
-        println!("{name:>26} {count}");
+        Stage::Slo => {
+            let schedule = |seed| slo_sim::Schedule::new(seed, workers);
+            let mut total = slo_sim::Counts::default();
+            run_all(&arguments, |seed, traced| {
+                let schedule = schedule(seed);
+                let outcome = slo_sim::run(&slo_sim::Sound, &schedule, traced);
+                total.add(&outcome.counts);
+                (outcome.without_counts(), format!("{schedule:#?}"))
+            })?;
+            report(total.fields_mut());
+        }
     }
     Ok(())
 }
 
-fn report_failure(schedule: &Schedule, failure: &str, shown: bool) -> anyhow::Result<()> {
-    if !shown {
-        sim::run(&Sound, schedule, true).trace.iter().for_each(|line| println!("{line}"));
+/// `run` gives what came of a seed, and the schedule as a text.
+fn run_all(arguments: &Arguments, mut run: impl FnMut(u64, bool) -> (Outcome<()>, String)) -> anyhow::Result<()> {
+    let Arguments { first_seed, schedules, trace, .. } = *arguments;
+    for (done, seed) in (1..=schedules).zip(first_seed..) {
+        let (outcome, schedule) = run(seed, trace);
+        outcome.trace.iter().for_each(|line| println!("{line}"));
+        if let Some(failure) = outcome.failure {
+            if !trace {
+                run(seed, true).0.trace.iter().for_each(|line| println!("{line}"));
+            }
+            println!("{schedule}");
+            bail!("seed {seed} fails: {failure}")
+        }
+        show_progress(done, schedules);
     }
-    println!("{schedule:#?}");
-    bail!("seed {} fails: {failure}", schedule.seed)
+    println!("all checks held; seeds {first_seed} to {}", first_seed + schedules - 1);
+    Ok(())
+}
+
+fn report<const FIGURES: usize>(figures: [(&'static str, &mut u64); FIGURES]) {
+    for (name, count) in figures {
+        println!("{name:>26} {count}");
+    }
 }
 
 fn show_progress(done: u64, of: u64) {

@@ -20,15 +20,21 @@ pub use subject::{Sound, Subject};
 pub use world::{Counts, World};
 
 /// How a schedule ended.
-pub struct Outcome {
-    pub counts: Counts,
+pub struct Outcome<C> {
+    pub counts: C,
     pub failure: Option<String>,
     /// What happened in order, if asked for.
     pub trace: Vec<String>,
 }
 
+impl<C> Outcome<C> {
+    pub fn without_counts(self) -> Outcome<()> {
+        Outcome { counts: (), failure: self.failure, trace: self.trace }
+    }
+}
+
 /// Runs one schedule and checks its output.
-pub fn run<S: Subject>(subject: &S, schedule: &Schedule, traced: bool) -> Outcome {
+pub fn run<S: Subject>(subject: &S, schedule: &Schedule, traced: bool) -> Outcome<Counts> {
     let mut world = World::new(subject, schedule, traced);
     let result = world.run().and_then(|()| checks::check(&mut world));
     Outcome { counts: world.counts, failure: result.err(), trace: world.trace.unwrap_or_default() }

@@ -109,7 +109,8 @@ impl Schedule {
     }
 }
 
-fn rates(random: &mut SplitMix64) -> FaultRates {
+/// Each fault at some rate up to its own, or never.
+pub fn rates(random: &mut SplitMix64) -> FaultRates {
     let mut rate = |most: f64| {
         let share = *random.pick(&[0.0, 0.1, 0.4, 1.0]);
         share * most
