@@ -57,8 +57,9 @@ struct Chain {
     last: (u32, u64),
     to: Offset,
     complete_until: EventTime,
-    /// A batch from which on the chain was complete for less than before, and for how much it had been.
-    fell_back: Option<((u32, u64), EventTime)>,
+    /// Batches from which on the chain was complete for less than before, and for how much it had been: as far as that may
+    /// still decide when a delta counts.
+    fell_back: Vec<((u32, u64), EventTime)>,
     /// Where its last frontier stands among the facts.
     frontier: Offset,
     /// Since when something is missing that no grid point has passed yet.
@@ -173,10 +174,10 @@ impl<H> Clock<H> {
                     None if id == id_of(chain.first) => (offset, EventTime::BEFORE_ALL),
                     None => return,
                 };
-                if let Some((since, until)) = chain.fell_back
-                    && id > id_of(since)
-                {
-                    before = before.max(until);
+                for (since, until) in &chain.fell_back {
+                    if id > id_of(*since) {
+                        before = before.max(*until);
+                    }
                 }
                 (from, before)
             }
@@ -240,13 +241,15 @@ impl<H> Clock<H> {
             last: (id.generation, id.batch),
             to: frontier.to,
             complete_until: EventTime::BEFORE_ALL,
-            fell_back: None,
+            fell_back: Vec::new(),
             frontier: offset,
             gap: None,
         });
         (chain.last, chain.to, chain.frontier) = ((id.generation, id.batch), frontier.to, offset);
-        if until < before {
-            chain.fell_back = Some((chain.last, before));
+        let at = self.kept.at;
+        chain.fell_back.retain(|(_, until)| *until >= at);
+        if until < before && chain.fell_back.last().is_none_or(|(_, known)| *known < before) {
+            chain.fell_back.push((chain.last, before));
         }
         chain.complete_until = before.max(until);
         if until < EventTime::AFTER_ALL {
