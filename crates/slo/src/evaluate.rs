@@ -89,8 +89,10 @@ pub struct Evaluator {
     span: Option<(EventTime, EventTime)>,
     alarms: Vec<Alarm>,
     now: EventTime,
-    /// Where the whole period is asked for, and not what came of it so far: the first pane there was, once there is one.
-    projects_from: Option<Option<EventTime>>,
+    pane_us: i64,
+    /// Where the whole period is asked for, and not what came of it so far: the first and the last pane in which anything came,
+    /// once there is one.
+    projects: Option<Option<(EventTime, EventTime)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -141,13 +143,13 @@ impl Evaluator {
             changed: BTreeSet::new(),
         };
         let now = EventTime::BEFORE_ALL;
-        Self { objective, sums, events, slices, period, span: None, alarms, now, projects_from: None }
+        Self { objective, sums, events, slices, period, span: None, alarms, now, pane_us, projects: None }
     }
 
     /// From now on the budget is that of the whole period: where the counts reach back for a part of it only, or it is not
-    /// over, the rest is taken to be as busy. Else the first error after a deployment would have spent all there is.
+    /// over, the rest is taken to be as busy as it was while anything came. Else the first error after a deployment would have spent all there is.
     pub fn projected(mut self) -> Self {
-        self.projects_from = Some(None);
+        self.projects = Some(None);
         self
     }
 
@@ -172,8 +174,8 @@ impl Evaluator {
 
     /// Adds to a pane that ends at the grid point or before.
     pub fn add(&mut self, pane: EventTime, change: Tally) {
-        if let Some(first) = &mut self.projects_from {
-            *first = Some(first.map_or(pane, |first| first.min(pane)));
+        if let Some(seen) = self.projects.as_mut().filter(|_| change.total > 0) {
+            *seen = Some(seen.map_or((pane, pane), |(first, last)| (first.min(pane), last.max(pane))));
         }
         self.events.add(pane, change);
         match self.objective.method.width_us() {
@@ -261,12 +263,11 @@ impl Evaluator {
             (_, Some((from, to))) => to.0 - from.0,
             (_, None) => 0,
         };
-        let total = match (self.objective.method, self.projects_from.flatten()) {
+        let total = match (self.objective.method, self.busy()) {
             (Method::Timeslices { width_us, .. }, _) => (period_us / width_us).into(),
-            (_, Some(first)) => {
-                let counted_us = self.now.0 - first.max(self.period_from()).0;
-                let missing = counted_us > 0 && counted_us < period_us;
-                if missing { tally.total * i128::from(period_us) / i128::from(counted_us) } else { tally.total }
+            (_, Some((start, busy_us))) => {
+                let missing_us = (period_us - (self.now.0 - start.0)).max(0);
+                tally.total + tally.total * i128::from(missing_us) / i128::from(busy_us)
             }
             (_, None) => tally.total,
         };
@@ -323,15 +324,19 @@ impl Evaluator {
 
     /// What lies before the first pane is as busy as what came since, and good: as [`Self::budget`] takes it to be.
     fn with_a_past(&self, mut buckets: Vec<Tally>, bucket_us: i64) -> Vec<Tally> {
-        let (Some(first), from) = (self.projects_from.flatten(), self.period_from()) else { return buckets };
-        let counted_us = self.now.0 - first.0;
-        if first <= from || counted_us <= 0 {
-            return buckets;
-        }
-        let busy = self.counted().total * i128::from(bucket_us) / i128::from(counted_us);
-        let missing = usize::try_from((first.0 - from.0) / bucket_us).unwrap_or(0).min(buckets.len());
+        let (Some((start, busy_us)), from) = (self.busy(), self.period_from()) else { return buckets };
+        let busy = self.counted().total * i128::from(bucket_us) / i128::from(busy_us);
+        let missing = usize::try_from((start.0 - from.0) / bucket_us).unwrap_or(0).min(buckets.len());
         buckets[..missing].fill(Tally::new(0, busy));
         buckets
+    }
+
+    /// From when on anything came in the period, and for how long. `None`: nothing is projected.
+    fn busy(&self) -> Option<(EventTime, i64)> {
+        let (first, last) = self.projects.flatten()?;
+        let start = first.max(self.period_from());
+        let busy_us = last.0 + self.pane_us - start.0;
+        (busy_us > 0).then_some((start, busy_us))
     }
 
     /// What is kept of it, but for its chunks.
@@ -344,7 +349,7 @@ impl Evaluator {
             events: texts(&self.events),
             closed: self.slices.closed,
             span: self.span,
-            first: self.projects_from.flatten(),
+            seen: self.projects.flatten(),
             alarms: rules.map(|(rule, alarm)| (rule.name.clone(), alarm.alert)).collect(),
         }
     }
@@ -374,8 +379,8 @@ impl Evaluator {
         self.now = head.now;
         self.slices.closed = head.closed;
         self.span = head.span;
-        if self.projects_from.is_some() {
-            self.projects_from = Some(head.first);
+        if self.projects.is_some() {
+            self.projects = Some(head.seen);
         }
         self.adopt(&head.alarms);
         fits

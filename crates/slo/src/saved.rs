@@ -23,9 +23,9 @@ pub struct SavedHead {
     pub closed: EventTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span: Option<(EventTime, EventTime)>,
-    /// The first pane there was.
+    /// The first and the last pane in which anything came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first: Option<EventTime>,
+    pub seen: Option<(EventTime, EventTime)>,
     /// By the names of their rules.
     pub alarms: BTreeMap<String, Alert>,
 }

@@ -487,3 +487,32 @@ fn late_events_do_not_double_a_slice_that_left_the_period() {
     evaluator.evaluate();
     assert_eq!(evaluator.windows(0), Some((Tally::new(1, 1), Tally::new(1, 1))));
 }
+
+/// A window of an hour of which only a part has been seen: the rest is as busy as what was seen while anything came. 100 events
+/// a pane for ten panes, then silence.
+#[test]
+fn what_is_not_known_of_a_period_is_taken_to_be_as_busy() {
+    let objective = Objective {
+        target: Target::new("0.99".parse().expect("a decimal")).expect("it leaves a budget"),
+        method: Method::Occurrences,
+        period: Period::Rolling { length_us: 360 * PANE_US },
+        rules: Vec::new(),
+    };
+    let mut evaluator = Evaluator::new(objective, PANE_US).projected();
+    let start = 720_000;
+    // (panes since the first, events that the whole hour will have had).
+    let expected =
+        [(1, 36_000), (10, 36_000), (100, 27_000), (180, 19_000), (350, 2_000), (360, 1_000), (365, 500), (371, 0)];
+    let mut found = Vec::new();
+    for point in 1..=371 {
+        evaluator.advance(EventTime((start + point) * PANE_US));
+        if point <= 10 {
+            evaluator.add(EventTime((start + point - 1) * PANE_US), Tally::new(0, 100));
+        }
+        evaluator.evaluate();
+        if expected.iter().any(|(at, _)| *at == point) {
+            found.push((point, evaluator.budget().tally.total));
+        }
+    }
+    assert_eq!(found, expected);
+}

@@ -182,14 +182,16 @@ fn time_goes_on_in_silence() {
         0 until 1441
     ",
         expect![[r#"
-        0 until 2 of 1: 2 points to 2; 10 of 100 bad
-        0 until 30: 28 points to 30; 10 of 100 bad
-        0 until 361: 331 points to 361; 10 of 100 bad
-        0 until 719: 0 points to 361; 10 of 100 bad
-        0 until 720: 1 points to 720; 10 of 100 bad
-        0 until 1440: 2 points to 1440; 10 of 100 bad
-        0 until 1441: 1 points to 1441; 10 of 105 bad
-    "#]],
+            0 until 2 of 1: 2 points to 2; 10 of 100 bad
+            0 until 30: 28 points to 30; 10 of 100 bad
+             absence fired at 7
+            0 until 361: 331 points to 361; 10 of 100 bad
+            0 until 719: 0 points to 361; 10 of 100 bad
+            0 until 720: 1 points to 720; 10 of 100 bad
+            0 until 1440: 2 points to 1440; 10 of 100 bad
+            0 until 1441: 1 points to 1441; 10 of 105 bad
+             absence resolved at 1441
+        "#]],
     );
 }
 
@@ -224,11 +226,12 @@ fn where_one_input_came_further_the_other_does_too() {
         0 until over
     ",
         expect![[r#"
-        0 until 1 of 2: 0 points; 1 wait
-        1 until over: 1 points to 1; 10 of 100 bad
-        0 until 7: 6 points to 7; 10 of 100 bad
-        0 until over: 0 points to 7; 10 of 100 bad
-    "#]],
+            0 until 1 of 2: 0 points; 1 wait
+            1 until over: 1 points to 1; 10 of 100 bad
+            0 until 7: 6 points to 7; 10 of 100 bad
+             absence fired at 7
+            0 until over: 0 points to 7; 10 of 100 bad
+        "#]],
     );
 }
 
@@ -244,11 +247,12 @@ fn where_one_input_came_further_its_end_may_be_read_first() {
         0 until over
     ",
         expect![[r#"
-        1 until 7: 0 points
-        1 until over: 0 points
-        0 until 1 of 2: 1 points to 1; 10 of 100 bad
-        0 until over: 6 points to 7; 10 of 100 bad
-    "#]],
+            1 until 7: 0 points
+            1 until over: 0 points
+            0 until 1 of 2: 1 points to 1; 10 of 100 bad
+            0 until over: 6 points to 7; 10 of 100 bad
+             absence fired at 7
+        "#]],
     );
 }
 
@@ -431,21 +435,20 @@ fn a_total_outage_fires_and_resolves() {
         0 until 20
     ",
         expect![[r#"
-        0 until 1 of 1: 1 points to 1; 0 of 1000 bad
-        0 until 2: 1 points to 2; 1000 of 2000 bad
-         burn-10s-10s fired at 2
-         burn-30s-10s fired at 2
-         burn-2m-10s fired at 2
-         burn-6m-30s fired at 2
-        0 until 3: 1 points to 3; 1000 of 3000 bad
-         burn-10s-10s resolved at 3
-         burn-30s-10s resolved at 3
-         burn-2m-10s resolved at 3
-        0 until 5: 2 points to 5; 1000 of 5000 bad
-         burn-6m-30s resolved at 5
-        0 until 20: 15 points to 20; 1000 of 5000 bad
-         budget-low fired at 17
-         budget-exhausted fired at 18
-    "#]],
+            0 until 1 of 1: 1 points to 1; 0 of 1000 bad
+            0 until 2: 1 points to 2; 1000 of 2000 bad
+             burn-10s-10s fired at 2
+             burn-30s-10s fired at 2
+             burn-2m-10s fired at 2
+             burn-6m-30s fired at 2
+            0 until 3: 1 points to 3; 1000 of 3000 bad
+             burn-10s-10s resolved at 3
+             burn-30s-10s resolved at 3
+             burn-2m-10s resolved at 3
+            0 until 5: 2 points to 5; 1000 of 5000 bad
+             burn-6m-30s resolved at 5
+            0 until 20: 15 points to 20; 1000 of 5000 bad
+             absence fired at 11
+        "#]],
     );
 }

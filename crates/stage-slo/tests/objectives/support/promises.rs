@@ -31,6 +31,7 @@ pub fn slo(service: &str, indicator: &str, target: Share, budgeting: Budgeting, 
         indicator: indicator.to_owned(),
         target,
         budgeting,
+        alerts: None,
         window,
     }
 }
