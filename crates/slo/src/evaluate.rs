@@ -40,6 +40,14 @@ impl Method {
         }
     }
 
+    /// In whole events or slices, rounded down: so many there are for chance to choose from.
+    const fn whole(self, tally: Tally) -> Tally {
+        match self {
+            Self::RatioTimeslices { .. } => Tally::new(tally.bad / RATIO_UNIT, tally.total / RATIO_UNIT),
+            _ => tally,
+        }
+    }
+
     /// What a slice spends, and of how much. A slice without events is none.
     fn worth(self, slice: Tally) -> Tally {
         if slice.total == 0 {
@@ -208,11 +216,16 @@ impl Evaluator {
         match (condition, windows) {
             (Condition::Burn(tier), Windows::Two { long, short }) => {
                 let (long, short) = (self.sums.sum(long), self.sums.sum(short));
-                of(target.burns_above(short, tier.factor).map(|burns| {
-                    burns
-                        && target.burns_above(long, tier.factor) == Some(true)
-                        && is_significant(long, target, tier.factor)
-                }))
+                let burns = target
+                    .burns_above(short, tier.factor)
+                    .map(|burns| burns && target.burns_above(long, tier.factor) == Some(true));
+                match burns {
+                    // What burns is no reason to fire while it may be chance, nor to resolve.
+                    Some(true) if !is_significant(self.objective.method.whole(long), target, tier.factor) => {
+                        Verdict::SaysNothing
+                    }
+                    burns => of(burns),
+                }
             }
             (Condition::Absence { .. }, Windows::Two { long, short }) => {
                 let (long, short) = (self.events.sum(long), self.events.sum(short));

@@ -236,14 +236,23 @@ def windows_of(rule, items, panes, now):
     return None
 
 
+def whole(history, tally):
+    """Chance chooses among events or slices, not among the parts of slices."""
+    if history["method"]["kind"] != "ratio_timeslices":
+        return tally
+    return [count // MILLIONTH_OF_MILLIONTHS for count in tally]
+
+
 def verdict(history, rule, windows, remaining):
     """True: it holds. False: it is clear. None: it says nothing."""
     if rule["kind"] == "burn":
         long, short = windows
         if short[1] == 0:
             return None
-        fast = all(burn_rate(history["target"], tally) > Fraction(rule["factor"]) for tally in windows)
-        return fast and is_beyond_chance(history["target"], rule["factor"], long)
+        if any(burn_rate(history["target"], tally) <= Fraction(rule["factor"]) for tally in windows):
+            return False
+        # What may be chance neither fires nor resolves.
+        return True if is_beyond_chance(history["target"], rule["factor"], whole(history, long)) else None
     if rule["kind"] == "remaining":
         if remaining is None:
             return None
