@@ -117,7 +117,7 @@ fn send(facts: &FactsArgs, topic: &str, command: &Command) -> anyhow::Result<Str
     // Says what is wrong at once, where sending would try for minutes.
     TopicReader::open(&client, &[topic])
         .and_then(|reader| reader.watermarks())
-        .with_context(|| format!("{topic} can't be written to; `streamgauge topics apply` makes missing topics"))?;
+        .with_context(|| format!("couldn't write to {topic}"))?;
     let mut sender = RecordSender::open(&client, 1)?;
     sender.send(topic, 0, Some(command.key().as_bytes()), Some(&command.to_json()), 0)?;
     sender.flush()?;
