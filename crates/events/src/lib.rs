@@ -4,6 +4,7 @@
 //! `stats` crate beside it.
 
 pub mod attributes;
+pub mod command;
 pub mod dead_letter;
 pub mod event;
 pub mod facts;
@@ -14,6 +15,7 @@ pub mod time;
 pub mod topics;
 
 pub use attributes::Attributes;
+pub use command::{Command, Decision};
 pub use dead_letter::{DeadLetter, Reason, Rejection};
 pub use event::{Event, Field, FieldSet, Kind, NumberField, TextField};
 pub use facts::{Cause, Delta, Fact, Frontier};

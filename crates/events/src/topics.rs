@@ -80,9 +80,10 @@ pub const SLI_WINDOWS: &str = "sli.windows";
 pub const SLI_STATE: &str = "sli.state";
 pub const SLO_STATE: &str = "slo.state";
 pub const ALERTS: &str = "alerts";
+pub const COMMANDS: &str = "commands";
 pub const DEAD_LETTERS: &str = "dead-letters";
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("schemas/topics/requests.yaml", include_str!("../../../schemas/topics/requests.yaml")),
     ("schemas/topics/scores.yaml", include_str!("../../../schemas/topics/scores.yaml")),
     ("schemas/topics/resources.yaml", include_str!("../../../schemas/topics/resources.yaml")),
@@ -90,6 +91,7 @@ const FILES: [(&str, &str); 8] = [
     ("schemas/topics/sli.state.yaml", include_str!("../../../schemas/topics/sli.state.yaml")),
     ("schemas/topics/slo.state.yaml", include_str!("../../../schemas/topics/slo.state.yaml")),
     ("schemas/topics/alerts.yaml", include_str!("../../../schemas/topics/alerts.yaml")),
+    ("schemas/topics/commands.yaml", include_str!("../../../schemas/topics/commands.yaml")),
     ("schemas/topics/dead-letters.yaml", include_str!("../../../schemas/topics/dead-letters.yaml")),
 ];
 

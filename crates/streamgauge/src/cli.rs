@@ -31,6 +31,8 @@ enum Command {
     Backtest(crate::backtest::BacktestArgs),
     Explain(crate::explain::ExplainArgs),
     Sla(crate::sla::SlaArgs),
+    Gate(crate::gate::GateArgs),
+    Override(crate::overrides::OverrideArgs),
     Audit(crate::audit::AuditArgs),
     /// Print a completion script: add it to your shell's completions
     Completions {
@@ -60,12 +62,16 @@ pub fn bad_usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
     BadUsage(error.into()).into()
 }
 
+pub fn is_bad_usage(error: &anyhow::Error) -> bool {
+    error.is::<BadUsage>()
+}
+
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
             anstream::eprintln!("streamgauge: {error:#}");
-            ExitCode::from(if error.is::<BadUsage>() { EXIT_USAGE } else { 1 })
+            ExitCode::from(if is_bad_usage(&error) { EXIT_USAGE } else { 1 })
         }
     }
 }
@@ -86,6 +92,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backtest(args) => crate::backtest::run(args),
         Command::Explain(args) => crate::explain::run(args),
         Command::Sla(args) => crate::sla::run(args),
+        Command::Gate(args) => crate::gate::run(args),
+        Command::Override(args) => crate::overrides::run(args),
         Command::Audit(args) => crate::audit::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

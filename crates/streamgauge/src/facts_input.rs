@@ -32,17 +32,22 @@ pub struct FactsArgs {
 impl FactsArgs {
     /// Every fact up to the end that its topic has now, with its output partition and its offset there.
     pub fn read(&self, observe: &mut Observe<'_>) -> anyhow::Result<()> {
+        self.read_topic(&self.topic, observe)
+    }
+
+    /// The same of another topic.
+    pub fn read_topic(&self, topic: &str, observe: &mut Observe<'_>) -> anyhow::Result<()> {
         match &self.input {
             Some(directory) => {
-                read_lines(&file_of(directory, &self.topic), &mut |line, value| observe(0, i64::try_from(line)?, value))
+                read_lines(&file_of(directory, topic), &mut |line, value| observe(0, i64::try_from(line)?, value))
             }
-            None => self.read_kafka(observe),
+            None => self.read_kafka(topic, observe),
         }
     }
 
-    fn read_kafka(&self, observe: &mut Observe<'_>) -> anyhow::Result<()> {
+    fn read_kafka(&self, topic: &str, observe: &mut Observe<'_>) -> anyhow::Result<()> {
         let stop = Stop::on_signals()?;
-        let mut kafka = KafkaTopics::open(&self.kafka.client().map_err(bad_usage)?, &[&self.topic])?;
+        let mut kafka = KafkaTopics::open(&self.kafka.client().map_err(bad_usage)?, &[topic])?;
         kafka.ask()?;
         let mut refused = None;
         let pass = kafka.read(&stop, &|| false, &mut |source, found| {
@@ -54,45 +59,34 @@ impl FactsArgs {
             }
         })?;
         if let Some((partition, offset, error)) = refused {
-            return Err(error).with_context(|| format!("{}/{partition} at offset {offset}", self.topic));
+            return Err(error).with_context(|| format!("{topic}/{partition} at offset {offset}"));
         }
         if pass == Pass::Interrupted {
-            bail!("interrupted before {} was read to its end", self.topic);
+            bail!("interrupted before {topic} was read to its end");
         }
         Ok(())
     }
 
     /// The topic that holds the definitions.
     pub fn state_topic(&self) -> String {
+        self.beside(topics::SLI_STATE)
+    }
+
+    /// The name of a topic that lies where the facts are.
+    pub fn beside(&self, topic: &str) -> String {
         let prefix = self.topic.strip_suffix(topics::SLI_WINDOWS).unwrap_or_default();
-        format!("{prefix}{}", topics::SLI_STATE)
+        format!("{prefix}{topic}")
     }
 
     /// All definitions that facts may cite, by hash, from the state topic beside them.
     pub fn cited_definitions(&self) -> anyhow::Result<BTreeMap<String, Definitions>> {
-        let state = self.state_topic();
         let mut known = BTreeMap::new();
-        let mut look = |value: &[u8]| {
+        self.read_topic(&self.state_topic(), &mut |_, _, value| {
             if let Ok(bundle) = serde_json::from_slice::<Bundle>(value) {
                 known.insert(bundle.hash(), bundle.definitions);
             }
-        };
-        match &self.input {
-            Some(directory) => read_lines(&file_of(directory, &state), &mut |_, value| {
-                look(value);
-                Ok(())
-            })?,
-            None => {
-                let stop = Stop::on_signals()?;
-                let mut kafka = KafkaTopics::open(&self.kafka.client().map_err(bad_usage)?, &[&state])?;
-                kafka.ask()?;
-                kafka.read(&stop, &|| false, &mut |_, found| {
-                    if let Found::Record { value: Some(value), .. } = found {
-                        look(value);
-                    }
-                })?;
-            }
-        }
+            Ok(())
+        })?;
         Ok(known)
     }
 

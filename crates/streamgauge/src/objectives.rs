@@ -29,6 +29,8 @@ pub struct Reading {
     /// By name; an SLO that the facts can't judge has none.
     pub standings: BTreeMap<String, ObjectiveStanding>,
     pub uncounted: BTreeMap<String, String>,
+    /// Of every SLO, those among them.
+    pub services: BTreeMap<String, String>,
     pub alerts: Vec<Firing>,
     known: BTreeMap<String, Definitions>,
     counts: Counts,
@@ -93,6 +95,7 @@ pub fn read(
         );
     }
     try_targets(&mut definitions, targets);
+    let services = definitions.slos.iter().map(|(name, slo)| (name.clone(), slo.service.clone())).collect();
     let uncounted = uncounted(&definitions, newest.as_ref());
     definitions.slos.retain(|name, _| !uncounted.contains_key(name));
     let follow = || {
@@ -128,7 +131,8 @@ pub fn read(
             *standing = lane.standing_in_silence(name, *span).unwrap_or_else(|| standing.clone());
         }
     }
-    Ok(Reading { definitions, hash, standings, uncounted, alerts: firings(records), known, counts, pane_us })
+    let alerts = firings(records);
+    Ok(Reading { definitions, hash, standings, uncounted, services, alerts, known, counts, pane_us })
 }
 
 fn hash_of(definitions: Definitions) -> String {

@@ -4,7 +4,7 @@
 
 use expect_test::expect_file;
 use streamgauge_definitions::{Bundle, BundleSettings, Definitions};
-use streamgauge_events::{DeadLetter, EventTime, Fact, topics};
+use streamgauge_events::{Command, DeadLetter, Decision, EventTime, Fact, topics};
 use streamgauge_memory_log::{Broker, ClientConfig, MemoryLog};
 use streamgauge_stage::ledger::Opening;
 use streamgauge_stage::{Counting, Ledger, Outbox, Record, Source, Stage, TimeSettings, Worker, WorkerSettings};
@@ -160,4 +160,33 @@ fn the_example_of_alerts_is_what_the_stage_writes() {
     kept.retain(|key, value| !value.is_empty() && (key == "clock" || key.starts_with("slo//shop-payments")));
     let state: String = kept.into_iter().map(|(key, value)| format!("{key}\t{value}\n")).collect();
     expect_file![tree::root().join("schemas/slo.state.example.txt")].assert_eq(&state);
+}
+
+/// An override for an acute repair, and another one that was taken back.
+#[test]
+fn the_example_of_commands_is_what_people_write() {
+    const HOUR_US: i64 = 3_600_000_000;
+    let at = |hours: i64| APPENDED.floor(HOUR_US).plus_us(hours * HOUR_US);
+    let override_of = |tenant: Option<&str>, expires: EventTime| Decision::Override {
+        tenant: tenant.map(str::to_owned),
+        service: "checkout".to_owned(),
+        expires,
+    };
+    let command = |actor: &str, reason: &str, hours: i64, decision: Decision| {
+        Command::new(actor, reason, at(hours), decision).unwrap_or_else(|error| panic!("{reason}: {error}"))
+    };
+    let repair = command("ann", "CHK-77: the repair of the payment timeouts", 1, override_of(None, at(3)));
+    let long = command("ann", "release 1.9 was promised for today", 2, override_of(Some("acme"), at(26)));
+    let back = Decision::Revocation { command: long.id.clone() };
+    let back = command("bob", "the release waits until Monday", 4, back);
+    let lines: Vec<String> = [&repair, &long, &back].into_iter().map(|command| text_of(command.to_json())).collect();
+    for (line, command) in lines.iter().zip([repair, long, back]) {
+        assert_eq!(Command::from_json(line.as_bytes()), Ok(command), "{line}");
+    }
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    expect_file![tree::root().join("schemas/commands.example.jsonl")].assert_eq(&lines);
+}
+
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("texts are UTF-8")
 }

@@ -8,9 +8,10 @@ use std::process::Command;
 
 use crate::commands::{program, read, root};
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "docs/first-sli.md",
     "docs/slo.md",
+    "docs/gate.md",
     "docs/sli/availability.md",
     "docs/sli/latency-threshold.md",
     "docs/sli/latency-percentile.md",

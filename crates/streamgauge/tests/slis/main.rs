@@ -6,6 +6,7 @@ mod backtest;
 mod changed;
 mod eval;
 mod explain;
+mod gate;
 mod program;
 mod real_data;
 mod sla;
