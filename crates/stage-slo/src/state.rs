@@ -13,7 +13,7 @@ use streamgauge_slo::saved::{self, Part};
 
 use crate::clock::{Clock, Kept};
 use crate::feed::SavedSlice;
-use crate::objective::{Followed, KeptHead};
+use crate::objective::{Followed, KeptHead, Promise};
 use crate::objectives::Objectives;
 
 /// The records of a partition of `slo.state`: the last value of each key.
@@ -26,6 +26,8 @@ const JUDGED: &str = "judged";
 struct KeptClock {
     pane_us: i64,
     topics: BTreeMap<String, Kept>,
+    /// Hashes of the SLOs that have been followed up to here, by name: also of those of which nothing has been counted here.
+    promises: BTreeMap<String, String>,
 }
 
 /// Why state can't be used.
@@ -43,7 +45,8 @@ impl Objectives {
             return None;
         }
         let topics = self.clocks.iter().map(|(topic, clock)| (topic.clone(), clock.kept().clone())).collect();
-        Some(json(&KeptClock { pane_us: self.pane_us.unwrap_or_default(), topics }))
+        let promises = self.promises.iter().map(|(name, promise)| (name.clone(), promise.hash.clone())).collect();
+        Some(json(&KeptClock { pane_us: self.pane_us.unwrap_or_default(), topics, promises }))
     }
 
     /// Keys and values of what has changed since the last call, but for the clock. An empty value: nothing is left.
@@ -70,9 +73,10 @@ impl Objectives {
     /// name: those are to be counted anew from the facts.
     pub(crate) fn restore(&mut self, records: &Records) -> Result<Anew, Damaged> {
         let mut anew = Anew::default();
-        let mut known: BTreeMap<String, bool> = BTreeMap::new();
+        let mut known: BTreeMap<String, String> = BTreeMap::new();
         if let Some(value) = records.get(CLOCK.as_bytes()) {
-            let KeptClock { pane_us, topics } = parse(CLOCK, value)?;
+            let KeptClock { pane_us, topics, promises } = parse(CLOCK, value)?;
+            known = promises;
             self.pane_us = (pane_us > 0).then_some(pane_us);
             let asked = |topic: &String| self.promises.values().any(|promise| promise.topic == *topic);
             let topics = topics.into_iter().filter(|(topic, _)| asked(topic));
@@ -86,9 +90,13 @@ impl Objectives {
                 anew.gone.push(text.into_owned());
                 continue;
             };
+            if known.get(&name) != Some(&promise.hash) {
+                anew.alarms.insert((tenant, name), head.sums.alarms);
+                continue;
+            }
             if head.definition != promise.hash {
-                anew.alarms.insert((tenant, name.clone()), head.sums.alarms);
-                known.insert(name, false);
+                // Nothing of it was left when it was counted anew.
+                anew.gone.push(text.into_owned());
                 continue;
             }
             let pane_us = self.pane_us.unwrap_or_default();
@@ -97,7 +105,6 @@ impl Objectives {
             if !followed.restore_head(head) {
                 return Err(Damaged { key: text.into_owned(), why: "its windows are others".to_owned() });
             }
-            known.entry(name.clone()).or_insert(true);
             self.followed.insert((tenant, name), followed);
         }
         for (key, value) in records {
@@ -108,7 +115,8 @@ impl Objectives {
                 None => anew.gone.push(text.into_owned()),
             }
         }
-        anew.names = self.promises.keys().filter(|name| known.get(*name) != Some(&true)).cloned().collect();
+        let is_new = |(name, promise): &(&String, &Promise)| known.get(*name) != Some(&promise.hash);
+        anew.names = self.promises.iter().filter(is_new).map(|(name, _)| name.clone()).collect();
         Ok(anew)
     }
 }

@@ -226,12 +226,13 @@ impl FactLog {
     }
 
     fn enter(&self, era: &Era<'_>, before: Option<&Era<'_>>, known: Option<Known>) -> Known {
-        // With what slices are judged by: other predicates change no budget.
-        let mine = |definitions: &Definitions| -> BTreeMap<String, (Slo, Option<Measure>)> {
+        // With its alarms, and with what slices are judged by: other predicates change no budget.
+        let mine = |definitions: &Definitions| -> BTreeMap<String, (Slo, Vec<streamgauge_slo::Rule>, Option<Measure>)> {
             let with_sli = definitions.slos.iter().map(|(name, slo)| (name, slo, &definitions.slis[&slo.indicator]));
             let of_topic = with_sli.filter(|(_, _, sli)| sli.topic == self.topic);
             let judging = |measure: &Measure| measure.slice().map(|_| measure.clone());
-            of_topic.map(|(name, slo, sli)| (name.clone(), (slo.clone(), judging(&sli.good)))).collect()
+            let alarms = |slo: &Slo| rules_of(definitions, slo, PANE_US);
+            of_topic.map(|(name, slo, sli)| (name.clone(), (slo.clone(), alarms(slo), judging(&sli.good)))).collect()
         };
         let (now, earlier) = (mine(era.definitions), before.map(|era| mine(era.definitions)).unwrap_or_default());
         let (mut line, mut old) = known.map_or((NOTHING, BTreeMap::new()), |known| (known.line, known.followed));
