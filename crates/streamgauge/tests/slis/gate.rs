@@ -247,7 +247,7 @@ fn frozen_in_words() {
             available  90% of ok over 1h
               answer        frozen
               budget left   0.0%: 360 bad, and 360 may be
-              frozen        since 2026-01-05T11:39:10Z by budget-exhausted, alert 4828cd47
+              frozen        since 2026-01-05T11:39:10Z by budget-exhausted, alert 3b881a4a
               may thaw      2026-01-05T12:01:10Z, when 5% are left again: if as much comes as came, and none of it is bad
               counted to    2026-01-05T12:00:00Z
 
@@ -264,7 +264,7 @@ fn frozen_in_words() {
             available  90% of ok over 1h
               answer        frozen
               budget left   0.0%: 360 bad, and 360 may be
-              frozen        since 2026-01-05T11:39:10Z by budget-exhausted, alert 4828cd47
+              frozen        since 2026-01-05T11:39:10Z by budget-exhausted, alert 3b881a4a
               may thaw      2026-01-05T12:01:10Z, when 5% are left again: if as much comes as came, and none of it is bad
               counted to    2026-01-05T12:00:00Z
         "#]],
@@ -288,14 +288,14 @@ fn frozen_in_words() {
             available  90% of ok over 1h
               answer        frozen
               budget left   0.0%: 360 bad, and 360 may be
-              frozen        since 2026-01-05T11:39:10Z by budget-exhausted, alert 4828cd47
+              frozen        since 2026-01-05T11:39:10Z by budget-exhausted, alert 3b881a4a
               may thaw      2026-01-05T12:01:10Z, when 5% are left again: if as much comes as came, and none of it is bad
               counted to    2026-01-05T12:00:00Z
         "#]],
     );
     files.check("gate --service checkout --input out --now 2026-01-05T12:10:00Z --json", expect![[r#"
         0
-        {"answer":"go","exit_code":0,"service":"checkout","rollback":false,"override":{"id":"0b710d133f14a2b4","service":"checkout","actor":"ann","reason":"CHK-77","at":"2026-01-05T12:00:00Z","expires":"2026-01-05T14:00:00Z","state":"active"},"slos":[{"slo":"available","answer":"frozen","promise":{"target":"90%","indicator":"ok","window":"1h"},"budget":{"remaining":0.0,"tally":{"bad":360,"total":3600}},"freeze":{"rule":"budget-exhausted","alert":"4828cd47","since":"2026-01-05T11:39:10Z","clears_at":{"numerator":5,"denominator":100},"may_thaw_at":"2026-01-05T12:01:10Z","is_calendar":false},"counted_to":"2026-01-05T12:00:00Z"}]}
+        {"answer":"go","exit_code":0,"service":"checkout","rollback":false,"override":{"id":"0b710d133f14a2b4","service":"checkout","actor":"ann","reason":"CHK-77","at":"2026-01-05T12:00:00Z","expires":"2026-01-05T14:00:00Z","state":"active"},"slos":[{"slo":"available","answer":"frozen","promise":{"target":"90%","indicator":"ok","window":"1h"},"budget":{"remaining":0.0,"tally":{"bad":360,"total":3600}},"freeze":{"rule":"budget-exhausted","alert":"3b881a4a","since":"2026-01-05T11:39:10Z","clears_at":{"numerator":5,"denominator":100},"may_thaw_at":"2026-01-05T12:01:10Z","is_calendar":false},"counted_to":"2026-01-05T12:00:00Z"}]}
     "#]]);
     files.check(
         "override --list --input out --now 2026-01-05T12:10:00Z",
@@ -329,18 +329,19 @@ fn go_and_unknown_in_words() {
     files.check(
         "gate --service checkout --input out",
         expect![[r#"
-        11
-        unknown: nobody can tell how checkout is
+            11
+            unknown: nobody can tell how checkout is
 
-        available  90% of ok over 1h
-          answer        go
-          budget left   83.3%: 60 bad, and 360 may be
-          counted to    2026-01-05T11:00:00Z
+            available  90% of ok over 1h
+              answer        go
+              budget left   83.3%: 60 bad, and 360 may be
+              counted to    2026-01-05T11:00:00Z
 
-        teapots  90% of rare over 1h
-          answer        unknown
-          because       nothing was counted of rare
-    "#]],
+            teapots  90% of rare over 1h
+              answer        unknown
+              because       nothing was counted of rare
+              counted to    2026-01-05T11:00:00Z
+        "#]],
     );
     files.check(
         "gate --service search --input out",
