@@ -32,6 +32,7 @@ enum Command {
     Explain(crate::explain::ExplainArgs),
     Sla(crate::sla::SlaArgs),
     Audit(crate::audit::AuditArgs),
+    AlertmanagerPush(crate::alertmanager_push::PushArgs),
     /// Print a completion script: add it to your shell's completions
     Completions {
         shell: clap_complete::Shell,
@@ -87,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => crate::explain::run(args),
         Command::Sla(args) => crate::sla::run(args),
         Command::Audit(args) => crate::audit::run(args),
+        Command::AlertmanagerPush(args) => crate::alertmanager_push::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "streamgauge", &mut script);

@@ -1,6 +1,7 @@
 //! The command line, and the shell around the stages. Here live clocks, files, threads, HTTP and the Kafka client; no
 //! rule about what counts.
 
+pub mod alertmanager_push;
 pub mod audit;
 pub mod backfill;
 pub mod backtest;
