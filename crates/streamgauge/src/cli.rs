@@ -32,6 +32,8 @@ enum Command {
     Explain(crate::explain::ExplainArgs),
     Sla(crate::sla::SlaArgs),
     Audit(crate::audit::AuditArgs),
+    /// Print dashboards that are made of definitions
+    Dashboard(crate::dashboard::DashboardArgs),
     AlertmanagerPush(crate::alertmanager_push::PushArgs),
     /// Print a completion script: add it to your shell's completions
     Completions {
@@ -88,6 +90,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => crate::explain::run(args),
         Command::Sla(args) => crate::sla::run(args),
         Command::Audit(args) => crate::audit::run(args),
+        Command::Dashboard(args) => crate::dashboard::run(args),
         Command::AlertmanagerPush(args) => crate::alertmanager_push::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod backfill;
 pub mod backtest;
 pub mod cli;
+pub mod dashboard;
 pub mod definitions;
 pub mod demo;
 pub mod eval;

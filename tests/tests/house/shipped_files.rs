@@ -6,13 +6,14 @@ use serde_json::Value;
 use crate::tree;
 
 /// Where files of data and configuration may lie, and the test that knows what they mean.
-const MEANINGS: [(&str, &str); 7] = [
+const MEANINGS: [(&str, &str); 8] = [
     ("schemas/topics/", "crates/events/tests/schemas.rs"),
     ("schemas/", "tests/tests/house/example_files.rs"),
     ("examples/mappings/", "crates/mapping/tests/examples.rs"),
     ("examples/scenarios/", "crates/synthetic/tests/scenarios.rs"),
     ("docker/", "crates/streamgauge/tests/docs/docker.rs"),
     ("benches/runs/", "tests/tests/house/shipped_files.rs"),
+    ("crates/streamgauge/src/dashboard/", "crates/streamgauge/src/dashboard/tests.rs"),
     ("crates/windows/tests/fixtures/", "crates/windows/tests/slices/oracle.rs"),
 ];
 
