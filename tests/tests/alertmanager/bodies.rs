@@ -48,6 +48,13 @@ fn check(records: &[AlertRecord], saying: &Saying, expected: Expect) {
 }
 
 #[test]
+fn what_the_stage_writes_is_read_as_it_was() {
+    let text = include_str!("../../../schemas/alerts.example.jsonl");
+    let again: Vec<u8> = examples().iter().flat_map(|record| [record.to_json(), b"\n".to_vec()].concat()).collect();
+    assert_eq!(String::from_utf8_lossy(&again), text);
+}
+
+#[test]
 fn every_example_has_a_body_that_alertmanager_takes() {
     let examples = examples();
     let firing: Vec<AlertRecord> =

@@ -74,7 +74,14 @@ pub struct PushArgs {
     #[arg(long, default_value = topics::ALERTS)]
     topic: String,
     /// Where an Alertmanager is: http://HOST:PORT; may be repeated
-    #[arg(long, env = "STREAMGAUGE_ALERTMANAGER_URL", value_name = "URL", value_delimiter = ',', required = true)]
+    #[arg(
+        long,
+        env = "STREAMGAUGE_ALERTMANAGER_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        value_delimiter = ',',
+        required = true
+    )]
     alertmanager: Vec<String>,
     /// What fires is posted again so often
     #[arg(long, default_value = "1m", value_parser = resend)]
