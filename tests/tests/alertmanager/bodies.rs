@@ -6,6 +6,7 @@ use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 use streamgauge::alertmanager_push::body::{Link, PostableAlert, Saying};
 use streamgauge::alertmanager_push::book::{Book, Moment};
+use streamgauge_definitions::Definitions;
 use streamgauge_events::EventTime;
 use streamgauge_slo::{Forecast, Transition};
 use streamgauge_stage_slo::{AlertRecord, WindowCounts};
@@ -150,6 +151,38 @@ fn a_resolved_alert() {
             }"#]],
     );
 }
+
+#[test]
+fn definitions_add_descriptions_and_owners() {
+    let told = |rule: &str, definitions: &str| {
+        let mut record = examples().swap_remove(2);
+        record.rule = rule.to_owned();
+        let definitions = Definitions::of_text("slos.yaml", definitions).expect("valid definitions");
+        let body = body(&[record], &Saying { definitions, ..saying() });
+        let text = |name: &str| body[0]["annotations"][name].as_str().unwrap_or("-").to_owned();
+        format!("{}; {}", text("description"), text("owner"))
+    };
+    assert_eq!(told("fast-burn", DEFINITIONS), "Page: payments fail; shop");
+    assert_eq!(told("slow-burn", DEFINITIONS), "Payments go through; shop");
+    assert_eq!(told("fast-burn", &DEFINITIONS.replace("shop-payments", "another")), "-; shop");
+}
+
+const DEFINITIONS: &str = r#"
+{apiVersion: openslo/v1, kind: Service, metadata: {name: checkout, labels: {owner: shop}}, spec: {}}
+---
+{apiVersion: openslo/v1, kind: SLI, metadata: {name: ok}, spec: {ratioMetric: {counter: true, rawType: success,
+  raw: {metricSource: {type: streamgauge, spec: {topic: requests, service: checkout, good: ok}}}}}}
+---
+{apiVersion: openslo/v1, kind: AlertCondition, metadata: {name: fast-burn, annotations: {streamgauge.io/short-window: 5m}},
+  spec: {severity: critical, condition: {kind: burnrate, op: gt, threshold: 14.4, lookbackWindow: 1h}}}
+---
+{apiVersion: openslo/v1, kind: AlertPolicy, metadata: {name: fast-burn}, spec: {description: "Page: payments fail",
+  conditions: [{conditionRef: fast-burn}], notificationTargets: []}}
+---
+{apiVersion: openslo/v1, kind: SLO, metadata: {name: shop-payments}, spec: {service: checkout, indicatorRef: ok,
+  description: Payments go through, timeWindow: [{duration: 30d, isRolling: true}], budgetingMethod: Occurrences,
+  objectives: [{target: 0.9995}], alertPolicies: [fast-burn]}}
+"#;
 
 #[test]
 fn summaries() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use streamgauge_definitions::Definitions;
 use streamgauge_events::EventTime;
 use streamgauge_slo::Transition;
 use streamgauge_stage_slo::{AlertRecord, WindowCounts};
@@ -22,6 +23,8 @@ pub const OWN_LABELS: [&str; 7] = ["alertname", "tenant", "service", "slo", "rul
 pub struct Saying {
     pub labels: BTreeMap<String, String>,
     pub link: Option<Link>,
+    /// What descriptions and owners are taken from.
+    pub definitions: Definitions,
     pub resend: Duration,
 }
 
@@ -48,7 +51,7 @@ impl PostableAlert {
         };
         Self {
             labels: labels(&alarm.fired, &saying.labels),
-            annotations: annotations(newest),
+            annotations: annotations(newest, &saying.definitions),
             starts_at: rfc3339_text(alarm.fired.starts_at),
             ends_at: rfc3339_text(ends_at),
             generator_url: saying.link.as_ref().map(|link| link.of(newest)),
@@ -73,10 +76,12 @@ fn labels(fired: &AlertRecord, more: &BTreeMap<String, String>) -> BTreeMap<Stri
     more.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
-fn annotations(record: &AlertRecord) -> BTreeMap<&'static str, String> {
+fn annotations(record: &AlertRecord, definitions: &Definitions) -> BTreeMap<&'static str, String> {
     let AlertRecord { alert, target, window, long, short, counted, remaining, forecast, exemplars, .. } = record;
     let told = [
         ("summary", Some(summary(record))),
+        ("description", description(record, definitions)),
+        ("owner", definitions.services.get(&record.service).and_then(|service| service.owner.clone())),
         ("target", Some(format!("{target} over {window}"))),
         ("burn_long", long.as_ref().map(burn)),
         ("burn_short", short.as_ref().map(burn)),
@@ -88,6 +93,13 @@ fn annotations(record: &AlertRecord) -> BTreeMap<&'static str, String> {
         ("explain", (!alert.is_empty()).then(|| format!("streamgauge explain {alert}"))),
     ];
     told.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
+}
+
+/// Of the alarm, or else of its SLO.
+fn description(record: &AlertRecord, definitions: &Definitions) -> Option<String> {
+    let slo = definitions.slos.get(&record.slo)?;
+    let rule = slo.alerts.iter().flatten().find(|rule| rule.name == record.rule);
+    rule.and_then(|rule| rule.description.clone()).or_else(|| slo.description.clone())
 }
 
 /// One line, for the head of a notification.

@@ -12,6 +12,7 @@ pub mod post;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -89,6 +90,9 @@ pub struct PushArgs {
     /// A link for each alert, its generatorURL; may hold {slo}, {service}, {rule}, {tenant} and {alert}
     #[arg(long, value_name = "URL")]
     external_url: Option<String>,
+    /// Definition files, or directories of them, from which alerts take descriptions and owners; may be repeated
+    #[arg(long, env = "STREAMGAUGE_DEFINITIONS", value_name = "PATH", value_delimiter = ',')]
+    definitions: Vec<PathBuf>,
     /// A label for every alert; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     label: Vec<String>,
@@ -139,6 +143,7 @@ impl Push {
             credentials: Credentials::of_environment()?,
             saying: Saying {
                 labels: labels(&args.label)?,
+                definitions: crate::definitions::read(&args.definitions)?,
                 link: args.external_url.as_ref().map(link).transpose()?,
                 resend: args.resend,
             },
