@@ -1,11 +1,11 @@
 //! When the budget will be spent if what is bad goes on at the rate of the last hours, and what is old leaves the window.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::sums::Tally;
 use crate::target::Target;
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Forecast {
     /// Nothing came in the last hours to go by, or nothing at all.

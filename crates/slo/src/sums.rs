@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use streamgauge_events::EventTime;
 
 use crate::saved::CHUNK;
 
 /// So many bad ones of so many. Events, slices, or shares of slices in millionths of millionths, by the way of budgeting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub bad: i128,
     pub total: i128,

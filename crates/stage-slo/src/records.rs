@@ -1,41 +1,42 @@
 //! What is said of objectives: a record a transition of an alarm, and where each stands.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use streamgauge_events::EventTime;
 use streamgauge_slo::{Alert, Forecast, Severity, Tally, Transition};
 use streamgauge_windows::window::rfc3339_text;
 
 /// One transition of one alarm, with the numbers that explain it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertRecord {
     /// The same for the same transition of the same alarm: whoever gets it twice can tell.
     pub id: String,
     /// The same from firing to resolving: commands are asked about it.
+    #[serde(default)]
     pub alert: String,
     /// The same for all transitions of an alarm.
     pub fingerprint: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tenant: String,
     pub service: String,
     pub slo: String,
     pub rule: String,
     pub severity: Severity,
     /// Names of notification targets.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
     pub transition: Transition,
     /// The grid point.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "rfc3339", deserialize_with = "instant")]
     pub at: EventTime,
     /// When it began to fire, or to be pending.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "rfc3339", deserialize_with = "instant")]
     pub starts_at: EventTime,
     pub target: String,
     pub window: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long: Option<WindowCounts>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short: Option<WindowCounts>,
     /// In the period so far.
     pub counted: Tally,
@@ -43,19 +44,23 @@ pub struct AlertRecord {
     pub remaining: Option<f64>,
     pub forecast: Forecast,
     /// Trace ids of bad events, those of the newest panes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exemplars: Vec<String>,
     /// Hash of the objective and of how its SLI judges.
     pub definition: String,
 }
 
 impl AlertRecord {
+    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts and numbers always have a JSON form")
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowCounts {
     pub bad: i128,
     pub total: i128,
@@ -109,6 +114,12 @@ pub struct RuleStanding {
 
 fn rfc3339<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&rfc3339_text(*time))
+}
+
+fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventTime, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+    Ok(EventTime(time.as_microsecond()))
 }
 
 /// The same for the same alert, whenever and by whomever it is asked for.

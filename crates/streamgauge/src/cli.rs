@@ -34,6 +34,9 @@ enum Command {
     Gate(crate::gate::GateArgs),
     Override(crate::overrides::OverrideArgs),
     Audit(crate::audit::AuditArgs),
+    /// Print dashboards that are made of definitions
+    Dashboard(crate::dashboard::DashboardArgs),
+    AlertmanagerPush(crate::alertmanager_push::PushArgs),
     /// Print a completion script: add it to your shell's completions
     Completions {
         shell: clap_complete::Shell,
@@ -95,6 +98,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Gate(args) => crate::gate::run(args),
         Command::Override(args) => crate::overrides::run(args),
         Command::Audit(args) => crate::audit::run(args),
+        Command::Dashboard(args) => crate::dashboard::run(args),
+        Command::AlertmanagerPush(args) => crate::alertmanager_push::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "streamgauge", &mut script);

@@ -1,11 +1,13 @@
 //! The command line, and the shell around the stages. Here live clocks, files, threads, HTTP and the Kafka client; no
 //! rule about what counts.
 
+pub mod alertmanager_push;
 pub mod audit;
 pub mod backfill;
 pub mod backtest;
 pub mod cli;
 pub mod commands;
+pub mod dashboard;
 pub mod definitions;
 pub mod demo;
 pub mod eval;

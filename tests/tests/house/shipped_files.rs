@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::tree;
 
 /// Where files of data and configuration may lie, and the test that knows what they mean.
-const MEANINGS: [(&str, &str); 8] = [
+const MEANINGS: [(&str, &str); 9] = [
     ("schemas/topics/", "crates/events/tests/schemas.rs"),
     ("schemas/", "tests/tests/house/example_files.rs"),
     ("examples/mappings/", "crates/mapping/tests/examples.rs"),
@@ -14,6 +14,7 @@ const MEANINGS: [(&str, &str); 8] = [
     ("examples/definitions/", "crates/streamgauge/tests/docs/docker.rs"),
     ("docker/", "crates/streamgauge/tests/docs/docker.rs"),
     ("benches/runs/", "tests/tests/house/shipped_files.rs"),
+    ("crates/streamgauge/src/dashboard/", "crates/streamgauge/src/dashboard/tests.rs"),
     ("crates/windows/tests/fixtures/", "crates/windows/tests/slices/oracle.rs"),
 ];
 

@@ -9,20 +9,26 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use super::metrics::Board;
+/// Whose state is shown.
+pub trait Served: Clone + Send + Sync + 'static {
+    /// OpenMetrics text.
+    fn metrics(&self) -> String;
+    /// Why the process is not ready, if it isn't.
+    fn not_ready(&self) -> Option<String>;
+}
 
 /// Binds at once, so that an address in use is an error at the start, and serves until the process ends.
-pub fn serve(listen: SocketAddr, board: Board) -> anyhow::Result<()> {
+pub fn serve<S: Served>(listen: SocketAddr, served: S) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("couldn't start the HTTP server")?;
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind(listen))
         .with_context(|| format!("couldn't listen on {listen}: choose another with --listen, or --listen off"))?;
     let routes = Router::new()
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::<S>))
         .route("/health/live", get(|| async { "live\n" }))
-        .route("/health/ready", get(ready))
-        .with_state(board);
+        .route("/health/ready", get(ready::<S>))
+        .with_state(served);
     std::thread::Builder::new()
         .name("http".to_owned())
         .spawn(move || runtime.block_on(async move { axum::serve(listener, routes).await }))
@@ -30,13 +36,12 @@ pub fn serve(listen: SocketAddr, board: Board) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn metrics(State(board): State<Board>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], board.render())
+async fn metrics<S: Served>(State(served): State<S>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], served.metrics())
 }
 
-/// Ready: every worker has taken its partitions over, and nothing is failing.
-async fn ready(State(board): State<Board>) -> impl IntoResponse {
-    match board.not_ready() {
+async fn ready<S: Served>(State(served): State<S>) -> impl IntoResponse {
+    match served.not_ready() {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }

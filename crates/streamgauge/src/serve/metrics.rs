@@ -12,6 +12,7 @@ use streamgauge_kafka::{KafkaLog, TransactionStats};
 use streamgauge_stage::worker::{Counters, PartitionView};
 use streamgauge_stage::{Stage, Worker};
 
+use super::http::Served;
 use crate::shell;
 
 /// Snapshots of all workers, shared with the HTTP server.
@@ -75,34 +76,7 @@ impl Board {
         workers[worker] = Some(snapshot);
     }
 
-    /// Why the process is not ready, if it isn't.
-    pub fn not_ready(&self) -> Option<String> {
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        workers.iter().enumerate().find_map(|(index, snapshot)| match snapshot {
-            None => Some(format!("worker {index} has not joined the group yet")),
-            Some(snapshot) if !snapshot.ready => {
-                Some(format!("worker {index} is taking partitions over, or can't reach Kafka"))
-            }
-            Some(_) => None,
-        })
-    }
-
-    /// OpenMetrics text.
-    pub fn render(&self) -> String {
-        let mut registry = Registry::with_prefix("streamgauge");
-        registry.register_collector(Box::new(self.clone()));
-        let mut text = String::new();
-        // Writing into a String does not fail.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
-        text
-    }
-}
-
-/// One sample: labels and value.
-pub type Samples = Vec<(Vec<(String, String)>, f64)>;
-
-impl Collector for Board {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+    fn families(&self) -> Vec<Family> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let live: Vec<(usize, &WorkerSnapshot)> =
             workers.iter().enumerate().filter_map(|(index, snapshot)| Some((index, snapshot.as_ref()?))).collect();
@@ -115,13 +89,53 @@ impl Collector for Board {
                 None => families.push((name, help, kind, samples)),
             }
         }
-        for (name, help, kind, samples) in families {
-            let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+        families
+    }
+}
+
+impl Served for Board {
+    fn metrics(&self) -> String {
+        render(self.families())
+    }
+
+    /// Ready: every worker has taken its partitions over, and nothing is failing.
+    fn not_ready(&self) -> Option<String> {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().enumerate().find_map(|(index, snapshot)| match snapshot {
+            None => Some(format!("worker {index} has not joined the group yet")),
+            Some(snapshot) if !snapshot.ready => {
+                Some(format!("worker {index} is taking partitions over, or can't reach Kafka"))
+            }
+            Some(_) => None,
+        })
+    }
+}
+
+/// OpenMetrics text.
+pub fn render(families: Vec<Family>) -> String {
+    let mut registry = Registry::with_prefix("streamgauge");
+    registry.register_collector(Box::new(Families(families)));
+    let mut text = String::new();
+    // Writing into a String does not fail.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+    text
+}
+
+/// One sample: labels and value.
+pub type Samples = Vec<(Vec<(String, String)>, f64)>;
+
+#[derive(Debug)]
+struct Families(Vec<Family>);
+
+impl Collector for Families {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        for (name, help, kind, samples) in &self.0 {
+            let mut metric = encoder.encode_descriptor(name, help, None, *kind)?;
             for (labels, value) in samples {
-                let mut sample = metric.encode_family(&labels)?;
+                let mut sample = metric.encode_family(labels)?;
                 match kind {
-                    MetricType::Counter => sample.encode_counter::<NoLabelSet, f64, f64>(&value, None)?,
-                    _ => sample.encode_gauge(&value)?,
+                    MetricType::Counter => sample.encode_counter::<NoLabelSet, f64, f64>(value, None)?,
+                    _ => sample.encode_gauge(value)?,
                 }
             }
         }

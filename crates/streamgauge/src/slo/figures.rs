@@ -6,6 +6,12 @@ use streamgauge_stage_slo::{ObjectiveStanding, Objectives, WindowCounts};
 use crate::serve::Family;
 use crate::serve::metrics::Samples;
 
+pub const EVENTS: &str = "slo_events";
+pub const BUDGET_REMAINING: &str = "slo_budget_remaining_ratio";
+pub const BURN_RATE: &str = "slo_burn_rate";
+pub const ALERT_FIRING: &str = "slo_alert_firing";
+pub const EVALUATED_UNTIL: &str = "slo_evaluated_until_seconds";
+
 /// Of the objectives that this worker follows.
 pub fn families<'o>(partitions: impl Iterator<Item = &'o Objectives>) -> Vec<Family> {
     let (mut standings, mut evaluated) = (Vec::new(), Samples::new());
@@ -56,16 +62,11 @@ pub fn families<'o>(partitions: impl Iterator<Item = &'o Objectives>) -> Vec<Fam
         standing.rules.iter().map(sample).collect()
     });
     vec![
-        ("slo_events", "Events, or slices, that an SLO has counted, by outcome", Counter, counted),
-        (
-            "slo_budget_remaining_ratio",
-            "Share of the error budget that is left; below 0 it is overdrawn",
-            Gauge,
-            remaining,
-        ),
-        ("slo_burn_rate", "Share of bad ones beside the share that the target allows, by rule and window", Gauge, burn),
-        ("slo_alert_firing", "1: the alarm is firing", Gauge, firing),
-        ("slo_evaluated_until_seconds", "Event time up to which everything was evaluated", Gauge, evaluated),
+        (EVENTS, "Events, or slices, that an SLO has counted, by outcome", Counter, counted),
+        (BUDGET_REMAINING, "Share of the error budget that is left; below 0 it is overdrawn", Gauge, remaining),
+        (BURN_RATE, "Share of bad ones beside the share that the target allows, by rule and window", Gauge, burn),
+        (ALERT_FIRING, "1: the alarm is firing", Gauge, firing),
+        (EVALUATED_UNTIL, "Event time up to which everything was evaluated", Gauge, evaluated),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! `streamgauge-slo`: the stage that keeps budgets and raises alarms, on Kafka.
 
-mod figures;
+pub mod figures;
 pub mod settings;
 
 use std::process::ExitCode;

@@ -51,8 +51,11 @@ fn compose_runs_commands_that_exist() {
         programs.push(first.clone());
     }
     programs.sort();
-    assert_eq!(programs, ["streamgauge", "streamgauge-sli", "streamgauge-sli", "streamgauge-slo"]);
+    assert_eq!(programs, ["streamgauge", "streamgauge", "streamgauge-sli", "streamgauge-sli", "streamgauge-slo"]);
 }
+
+/// Where images of others listen that are told nothing.
+const LISTENS: [(&str, &str); 1] = [("prom/alertmanager:", "9093")];
 
 #[test]
 fn compose_publishes_what_listens_and_only_on_loopback() {
@@ -66,6 +69,9 @@ fn compose_publishes_what_listens_and_only_on_loopback() {
             let [address, host, inside] = parts[..] else { panic!("{name}: {port}: expected address:port:port") };
             assert_eq!(address, "127.0.0.1", "{name} publishes {port} beyond loopback");
             let listens = flag(&command, "--listen").is_some_and(|listen| listen == format!("0.0.0.0:{inside}"))
+                || LISTENS.iter().any(|(image, port)| {
+                    *port == inside && service["image"].as_str().is_some_and(|name| name.starts_with(image))
+                })
                 || listeners.split(',').any(|listener| listener.ends_with(&format!("//:{inside}")));
             assert!(listens, "{name} publishes {port}, but nothing in it listens on {inside}");
             assert!(!hosts.contains(&host.to_owned()), "two services publish port {host}");
@@ -83,7 +89,7 @@ fn compose_publishes_what_listens_and_only_on_loopback() {
             }
         }
     }
-    assert_eq!(hosts, ["9092", "9464", "9465", "9474"]);
+    assert_eq!(hosts, ["9093", "9484", "9092", "9464", "9465", "9474"]);
 }
 
 #[test]
@@ -108,7 +114,10 @@ fn compose_addresses_kafka_where_it_is() {
         kafka[key].split(',').map(|listener| listener.split(':').next().unwrap_or_default().to_owned()).collect()
     };
     assert_eq!(listeners("KAFKA_LISTENERS"), listeners("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"));
-    // The version that the tests run against.
+    // The versions that the tests run against.
+    let image = services["alertmanager"]["image"].as_str().unwrap_or_default();
+    let version = image.split(':').nth(1).unwrap_or_default();
+    assert!(read(".ci/run").contains(&format!("ALERTMANAGER_VERSION={version}\n")), "{image}");
     let script = read("scripts/kafka");
     let version = script.lines().find_map(|line| line.strip_prefix("readonly KAFKA_VERSION=")).unwrap_or_default();
     assert_eq!(services["kafka"]["image"], format!("apache/kafka:{version}"));
@@ -247,13 +256,11 @@ fn the_definitions_in_documents_are_valid() {
 #[test]
 fn the_metrics_in_documents_exist() {
     let source = read("crates/streamgauge/src/serve/metrics.rs") + &read("crates/streamgauge/src/slo/figures.rs");
-    let page = read("docs/operations.md");
+    let source = source + &read("crates/streamgauge/src/alertmanager_push/figures.rs");
+    let page = read("docs/operations.md") + &read("docs/alertmanager.md");
     for name in page.split('`').skip(1).step_by(2).filter_map(|span| span.strip_prefix("streamgauge_")) {
         let bare = name.strip_suffix("_total").unwrap_or(name);
-        assert!(
-            source.contains(&format!("\"{bare}\"")),
-            "docs/operations.md names streamgauge_{name}, which is no metric"
-        );
+        assert!(source.contains(&format!("\"{bare}\"")), "a page names streamgauge_{name}, which is no metric");
     }
 }
 
