@@ -294,7 +294,7 @@ fn the_faults_of_the_shop_day_can_be_seen() {
     }
     expect![[r#"
         checkout 2.8.0 takes 50.0% of the service's requests; 22.0% of them fail more than before, latency x1.6
-          3169 requests in the hour before, 3819 an hour during; affected 1295, failed 22.6%
+          3169 requests in the hour before, 3819 an hour during; affected 1295, failed 22.5%
         payments: latency x6, 3.0% more failures
           4607 requests in the hour before, 5330 an hour during; affected 6662, failed 3.6%
         search: no requests at all
