@@ -186,3 +186,23 @@ fn objectives_that_say_the_same_do_not_both_watch_for_silence() {
     bus.run(&definitions(&[("one", objective(None)), ("two", objective(None))]));
     assert_eq!(bus.told(), ["one absence fired"]);
 }
+
+/// One partition whose producer's clock is a year ahead. Its facts wait for the others; the stage must not need them for longer
+/// than they are kept.
+#[test]
+fn one_clock_that_is_ahead_does_not_keep_the_stage_from_starting_again() {
+    let mut bus = Bus::new();
+    let all = definitions(&[("one", objective(Some(Vec::new())))]);
+    let mut ahead = Chain::new(topics::REQUESTS, 1);
+    bus.append(&Fact::Frontier(bus.chain.clone().frontier(point(0), Some(2))));
+    bus.chain.skip_batch();
+    let year = 365 * 8640;
+    bus.append(&Fact::Delta(ahead.delta("answers", "checkout", year, 1, 1)));
+    bus.append(&Fact::Frontier(ahead.frontier(point(year + 1), None)));
+    (0..100).for_each(|pane| bus.pane(pane, 100, 100));
+    bus.run(&all);
+    // What is older than the retention is gone; all of it was committed long ago.
+    bus.broker.delete_before(topics::SLI_WINDOWS, 0, 100);
+    (100..110).for_each(|pane| bus.pane(pane, 100, 100));
+    bus.run(&all);
+}
