@@ -259,6 +259,12 @@ impl Reading {
         self.pane_us
     }
 
+    /// What an SLI judges at once: a slice, or a pane of events.
+    pub fn step_us(&self, slo: &str) -> i64 {
+        let good = &self.definitions.slis[&self.slo(slo).indicator].good;
+        good.slice().map_or(self.pane_us, |slice| slice.length_us)
+    }
+
     /// Checked when the facts were read.
     pub fn objective(&self, slo: &str) -> Objective {
         objective_of(&self.definitions, self.slo(slo), self.pane_us).expect("the same SLO was followed")
