@@ -298,7 +298,7 @@ impl Reading {
             objective.period = over.period;
         }
         let target = objective.target;
-        let mut evaluator = Evaluator::new(objective, self.pane_us);
+        let mut evaluator = Evaluator::new(objective, self.pane_us).by_steps_of(history.width_us);
         if projected {
             evaluator = evaluator.projected();
         }
