@@ -32,7 +32,8 @@ fn the_first_slice_of_an_sli_that_judges_slices_is_no_pane() {
     let slice_us = 5 * MINUTE_US;
     let period = Period::Rolling { length_us: 30 * DAY_US };
     for slices in [1_i64, 2, 12] {
-        let mut evaluator = Evaluator::new(objective(period.clone(), "0.999", Method::Occurrences), PANE_US).projected();
+        let mut evaluator =
+            Evaluator::new(objective(period.clone(), "0.999", Method::Occurrences), PANE_US).projected();
         evaluator = evaluator.by_steps_of(slice_us);
         for slice in 0..slices {
             evaluator.advance(BEGIN.plus_us((slice + 1) * slice_us));

@@ -13,7 +13,10 @@ fn status(files: &Files) -> String {
     let text = files.run("status --json --input out", "");
     let (code, out) = text.split_once('\n').expect("the code stands in the first line");
     let found: Option<Value> = out.lines().next().and_then(|line| serde_json::from_str(line).ok());
-    format!("{code} {}", found.map_or_else(|| "-".to_owned(), |found| found["state"].as_str().unwrap_or("?").to_owned()))
+    format!(
+        "{code} {}",
+        found.map_or_else(|| "-".to_owned(), |found| found["state"].as_str().unwrap_or("?").to_owned())
+    )
 }
 
 fn counted_with(definitions: &str, events: &str) -> Files {
