@@ -89,7 +89,8 @@ pub struct Evaluator {
     span: Option<(EventTime, EventTime)>,
     alarms: Vec<Alarm>,
     now: EventTime,
-    pane_us: i64,
+    /// What is added at once spans so much: a pane, or a slice of an SLI that judges slices.
+    step_us: i64,
     /// Where the whole period is asked for, and not what came of it so far: the first and the last pane in which anything came,
     /// once there is one.
     projects: Option<Option<(EventTime, EventTime)>>,
@@ -143,13 +144,19 @@ impl Evaluator {
             changed: BTreeSet::new(),
         };
         let now = EventTime::BEFORE_ALL;
-        Self { objective, sums, events, slices, period, span: None, alarms, now, pane_us, projects: None }
+        Self { objective, sums, events, slices, period, span: None, alarms, now, step_us: pane_us, projects: None }
     }
 
     /// From now on the budget is that of the whole period: where the counts reach back for a part of it only, or it is not
     /// over, the rest is taken to be as busy as it was while anything came. Else the first error after a deployment would have spent all there is.
     pub fn projected(mut self) -> Self {
         self.projects = Some(None);
+        self
+    }
+
+    /// What is added spans so much, and not a pane.
+    pub fn by_steps_of(mut self, step_us: i64) -> Self {
+        self.step_us = step_us;
         self
     }
 
@@ -316,7 +323,9 @@ impl Evaluator {
                 let last = &buckets[buckets.len().saturating_sub(recent)..];
                 let mut sum = Tally::default();
                 last.iter().for_each(|bucket| sum += *bucket);
-                forecast::calendar(target, self.counted(), sum, last.len() as i64 * bucket_us, to.0 - self.now.0)
+                let since_us = self.busy().map_or(i64::MAX, |(start, _)| self.now.0 - start.0);
+                let recent_us = (last.len() as i64 * bucket_us).min(since_us);
+                forecast::calendar(target, self.counted(), sum, recent_us, to.0 - self.now.0)
             }
             _ => forecast::rolling(target, &self.with_a_past(buckets, bucket_us), bucket_us, recent),
         }
@@ -334,8 +343,11 @@ impl Evaluator {
     /// From when on anything came in the period, and for how long. `None`: nothing is projected.
     fn busy(&self) -> Option<(EventTime, i64)> {
         let (first, last) = self.projects.flatten()?;
-        let start = first.max(self.period_from());
-        let busy_us = last.0 + self.pane_us - start.0;
+        let step_us = self.objective.method.width_us().unwrap_or(self.step_us);
+        let start = first.floor(step_us).max(self.period_from());
+        // A slice counts when it has ended.
+        let (last, end) = (last.floor(step_us), last.floor(step_us).plus_us(step_us));
+        let busy_us = if end <= self.now { end } else { last }.0 - start.0;
         (busy_us > 0).then_some((start, busy_us))
     }
 

@@ -56,8 +56,8 @@ pub fn calendar(target: Target, so_far: Tally, recent: Tally, recent_us: i64, le
         return Forecast::Unknown;
     }
     let b = target.allowed();
-    // Scaled by the recent span, so that what is to come stays whole.
-    let (scale, left) = (i128::from(recent_us), i128::from(left_us.max(0)));
+    // Scaled by the recent span, so that what is to come stays whole; in milliseconds, so that a century fits.
+    let (scale, left) = (i128::from((recent_us / 1000).max(1)), i128::from(left_us.max(0) / 1000));
     let projected = so_far.total * scale + recent.total * left;
     let slack = i128::from(b.numerator) * projected - i128::from(b.denominator) * so_far.bad * scale;
     if slack <= 0 {
@@ -67,8 +67,8 @@ pub fn calendar(target: Target, so_far: Tally, recent: Tally, recent_us: i64, le
     if spending * left < slack {
         return Forecast::NotAtThisRate;
     }
-    // slack / (D scale) are the bad ones that are left; recent.bad / recent_us come in a microsecond.
-    Forecast::ExhaustedIn(slack as f64 / spending as f64 / 1e6)
+    // slack / (D scale) are the bad ones that are left; recent.bad / recent_us come in a millisecond.
+    Forecast::ExhaustedIn(slack as f64 / spending as f64 / 1e3)
 }
 
 fn sum(buckets: &[Tally]) -> Tally {

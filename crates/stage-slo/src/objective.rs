@@ -130,7 +130,8 @@ impl Followed {
         pane_us: i64,
     ) -> Result<Self, String> {
         let evaluator = Evaluator::new(objective_of(definitions, &promise.slo, pane_us)?, pane_us).projected();
-        let feed = Feed::new(promise.measure.clone());
+        let step_us = promise.measure.slice().map_or(pane_us, |slice| slice.length_us);
+        let (evaluator, feed) = (evaluator.by_steps_of(step_us), Feed::new(promise.measure.clone()));
         Ok(Self {
             promise,
             tenant,

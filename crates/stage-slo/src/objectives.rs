@@ -91,6 +91,12 @@ impl Objectives {
     /// One record of `sli.windows`, at its offset. Answers a hole, where one shows.
     pub fn observe(&mut self, offset: Offset, value: &[u8]) -> Result<Option<Hole>, Refused> {
         match Fact::from_json(value).map_err(|error| Refused::Undecodable(error.to_string()))? {
+            Fact::Delta(Delta { n, good, unjudged, .. }) if good.checked_add(unjudged).is_none_or(|sum| sum > n) => {
+                Err(Refused::Undecodable(format!("{good} good and {unjudged} unjudged events of {n}")))
+            }
+            Fact::Frontier(Frontier { complete_until, .. }) if complete_until > EventTime::AFTER_ALL => {
+                Err(Refused::Undecodable(format!("complete until {}, which is no time", complete_until.0)))
+            }
             Fact::Delta(delta) => self.delta(offset, &delta).map(|()| None),
             Fact::Frontier(frontier) => Ok(self.frontier(offset, &frontier)),
         }
@@ -98,7 +104,9 @@ impl Objectives {
 
     fn delta(&mut self, offset: Offset, delta: &Delta) -> Result<(), Refused> {
         let (service, pane, pane_us) = (&delta.service, delta.pane.0, delta.pane_us);
-        if pane_us <= 0 || pane.rem_euclid(pane_us) != 0 || self.pane_us.is_some_and(|known| known != pane_us) {
+        let far = EventTime::MAX_RECORD.0;
+        let is_whole = (1..=far).contains(&pane_us) && (-far..=far).contains(&pane) && pane.rem_euclid(pane_us) == 0;
+        if !is_whole || self.pane_us.is_some_and(|known| known != pane_us) {
             return Err(Refused::BadPane { service: service.clone(), pane, pane_us });
         }
         let Some((topic, measure)) = self.indicators.get(&delta.sli) else { return Ok(()) };

@@ -259,6 +259,12 @@ impl Reading {
         self.pane_us
     }
 
+    /// What an SLI judges at once: a slice, or a pane of events.
+    pub fn step_us(&self, slo: &str) -> i64 {
+        let good = &self.definitions.slis[&self.slo(slo).indicator].good;
+        good.slice().map_or(self.pane_us, |slice| slice.length_us)
+    }
+
     /// Checked when the facts were read.
     pub fn objective(&self, slo: &str) -> Objective {
         objective_of(&self.definitions, self.slo(slo), self.pane_us).expect("the same SLO was followed")
@@ -292,7 +298,7 @@ impl Reading {
             objective.period = over.period;
         }
         let target = objective.target;
-        let mut evaluator = Evaluator::new(objective, self.pane_us);
+        let mut evaluator = Evaluator::new(objective, self.pane_us).by_steps_of(history.width_us);
         if projected {
             evaluator = evaluator.projected();
         }

@@ -60,6 +60,7 @@ pub struct StatusArgs {
     json: bool,
 }
 
+const HOUR_US: i64 = 3_600_000_000;
 /// Something is not fine.
 const EXIT_NOT_FINE: u8 = 1;
 /// Nobody can tell.
@@ -193,10 +194,12 @@ fn assess(reading: &Reading, standing: &ObjectiveStanding, now: Option<EventTime
     let firing: Vec<FiringAlert> = standing.rules.iter().filter_map(|rule| firing_alert(name, rule)).collect();
     let counted_until = reach.complete_until.filter(|_| !reach.ended);
     let behind_us = now.zip(counted_until).map(|(now, until)| (now.0 - until.0).max(0));
-    let recent_us = reading.objective(name).rules.iter().find_map(|rule| match rule.condition {
-        Condition::Burn(tier) => Some(tier.long_us),
+    let tier = reading.objective(name).rules.iter().enumerate().find_map(|(index, rule)| match rule.condition {
+        Condition::Burn(tier) => Some((index, tier.long_us)),
         _ => None,
     });
+    // Where nobody is told of burn rates, an hour, or as long as it takes to judge a slice.
+    let recent_us = tier.map_or(HOUR_US.max(2 * reading.step_us(name)), |(_, long_us)| long_us);
     let mut state = if firing.is_empty() { State::Fine } else { State::Warning };
     let mut remarks = Vec::new();
     let mut tell = |becomes: State, remark: String| {
@@ -216,13 +219,16 @@ fn assess(reading: &Reading, standing: &ObjectiveStanding, now: Option<EventTime
     if let Some(behind_us) = behind_us.filter(|behind_us| *behind_us > behind_max_us) {
         tell(State::Behind, format!("{} is {} behind", reach.topic, span(behind_us)));
     }
-    match (standing.span, recent_us) {
-        (_, _) if reach.unheard.is_empty() && standing.counted.total == 0 => {
+    match standing.span {
+        _ if reach.unheard.is_empty() && standing.counted.total == 0 => {
             tell(State::NoTraffic, format!("nothing was counted of {}", standing.indicator));
         }
-        (Some(counted), Some(recent_us)) => {
+        Some(counted) => {
             let recent = counted.to.minus_us(recent_us);
-            let seen = standing.rules.iter().find_map(|rule| rule.long).is_some_and(|long| long.total > 0);
+            let seen = match tier {
+                Some((index, _)) => standing.rules[index].long.is_some_and(|long| long.total > 0),
+                None => reading.history(name).is_some_and(|history| history.sum(recent, counted.to).total > 0),
+            };
             if !seen {
                 tell(State::NoTraffic, format!("nothing came in the last {}", span(recent_us)));
             }
@@ -234,7 +240,7 @@ fn assess(reading: &Reading, standing: &ObjectiveStanding, now: Option<EventTime
                 tell(State::Fine, format!("an earlier part of the period is missing ({lack})"));
             }
         }
-        _ => {}
+        None => {}
     }
     if let Some(last) = reading.counted_otherwise(name) {
         let until = rfc3339_text(last);

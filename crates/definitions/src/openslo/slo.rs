@@ -6,7 +6,7 @@ use super::window::time_window;
 use super::{Known, only, reference, whole_panes};
 use crate::alarm::{AlertCondition, AlertRule};
 use crate::mistake::{Map, Reader, listed};
-use crate::model::{Share, Sli};
+use crate::model::{Empty, Measure, Rule, Share, Sli};
 use crate::objective::{Budgeting, Slo, TimeWindow};
 use crate::scalar::{duration_text, share, whole_number};
 use crate::yaml::{Node, Place};
@@ -278,8 +278,18 @@ fn rule_fits(
                 "Lengthen `alertAfter`, or watch an SLI that judges events.",
             )
         }
+        (AlertCondition::Absence { .. }, Some(_)) if counts_in_silence(sli) => (
+            format!("`{}` over slices that count although nothing came", rule.name),
+            "an SLI that judges events, or `empty: ignore`".to_owned(),
+            "It can never fire. Watch an SLI that judges events.",
+        ),
         _ => return true,
     };
     reader.mistake(place, &format!("spec.alertPolicies[{index}]"), &found, &expected, remedy);
     false
+}
+
+fn counts_in_silence(sli: &Sli) -> bool {
+    let Measure::Slice { slice, rule } = &sli.good else { return false };
+    slice.empty != Empty::Ignore || matches!(rule, Rule::Traffic(_))
 }

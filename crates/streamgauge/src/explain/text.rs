@@ -80,7 +80,7 @@ fn rule(condition: &Condition) -> String {
 
 /// 1/10 as `10%`.
 fn share_text(share: Fraction) -> String {
-    format!("{}%", Fraction::new(share.numerator * 100 / share.denominator, 1))
+    format!("{}%", Fraction::new(share.numerator * 100, share.denominator))
 }
 
 fn moment(explanation: &Explanation, moment: &Moment) -> Vec<String> {

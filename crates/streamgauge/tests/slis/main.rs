@@ -3,6 +3,7 @@
 
 mod backfill;
 mod backtest;
+mod blind;
 mod changed;
 mod eval;
 mod explain;

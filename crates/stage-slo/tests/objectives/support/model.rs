@@ -300,11 +300,13 @@ impl FactLog {
 
 impl Followed {
     fn new(definitions: &Definitions, slo: &Slo, first: EventTime) -> Self {
+        let measure = definitions.slis[&slo.indicator].good.clone();
+        let step_us = measure.slice().map_or(PANE_US, |slice| slice.length_us);
         Self {
-            measure: definitions.slis[&slo.indicator].good.clone(),
+            measure,
             indicator: slo.indicator.clone(),
             first,
-            evaluator: Evaluator::new(objective_of(definitions, slo), PANE_US).projected(),
+            evaluator: Evaluator::new(objective_of(definitions, slo), PANE_US).projected().by_steps_of(step_us),
             known: BTreeSet::new(),
             judged: BTreeMap::new(),
         }
