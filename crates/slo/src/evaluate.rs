@@ -317,17 +317,17 @@ impl Evaluator {
     pub fn forecast(&self) -> Forecast {
         let target = self.objective.target;
         let (bucket_us, buckets) = self.sums.buckets(self.period);
-        let recent = (RECENT_US / bucket_us).max(1) as usize;
+        let recent = ((RECENT_US / bucket_us).max(1) as usize).min(buckets.len());
+        let since_us = self.busy().map_or(i64::MAX, |(start, _)| self.now.0 - start.0);
+        let recent_us = (recent as i64 * bucket_us).min(since_us);
         match (&self.objective.period, self.span) {
             (Period::Calendar(_), Some((_, to))) => {
-                let last = &buckets[buckets.len().saturating_sub(recent)..];
+                let last = &buckets[buckets.len() - recent..];
                 let mut sum = Tally::default();
                 last.iter().for_each(|bucket| sum += *bucket);
-                let since_us = self.busy().map_or(i64::MAX, |(start, _)| self.now.0 - start.0);
-                let recent_us = (last.len() as i64 * bucket_us).min(since_us);
                 forecast::calendar(target, self.counted(), sum, recent_us, to.0 - self.now.0)
             }
-            _ => forecast::rolling(target, &self.with_a_past(buckets, bucket_us), bucket_us, recent),
+            _ => forecast::rolling(target, &self.with_a_past(buckets, bucket_us), bucket_us, recent, recent_us),
         }
     }
 

@@ -17,16 +17,18 @@ pub enum Forecast {
     NotAtThisRate,
 }
 
-/// The window slides: `buckets` are its buckets of `bucket_us`, oldest first, and the last `recent` of them go on as they
-/// were. In integers, scaled by `recent`, but for the place within a bucket.
-pub fn rolling(target: Target, buckets: &[Tally], bucket_us: i64, recent: usize) -> Forecast {
+/// The window slides: `buckets` are its buckets of `bucket_us`, oldest first, and the last `recent` of them, in which was counted for
+/// `recent_us`, go on as they were. In integers, scaled by `recent_us`, but for the place within a bucket.
+pub fn rolling(target: Target, buckets: &[Tally], bucket_us: i64, recent: usize, recent_us: i64) -> Forecast {
     let recent = recent.min(buckets.len());
     let rate = sum(&buckets[buckets.len() - recent..]);
     let all = sum(buckets);
-    if recent == 0 || rate.total == 0 || all.total == 0 {
+    if recent_us <= 0 || rate.total == 0 || all.total == 0 {
         return Forecast::Unknown;
     }
-    let scale = recent as i128;
+    // In milliseconds: panes are whole seconds, and shares of slices leave little room.
+    let (scale, step) = (i128::from(recent_us / 1000), i128::from(bucket_us / 1000));
+    let rate = Tally::new(rate.bad * step, rate.total * step);
     let (mut bad, mut total) = (all.bad * scale, all.total * scale);
     let slack_of = |bad: i128, total: i128| {
         let b = target.allowed();
@@ -107,29 +109,29 @@ mod tests {
     fn a_steady_burn_runs_out_when_it_should() {
         // The budget is 720 a month. Two bad ones an hour from a clean month: 360 hours.
         let clean = month(&[(714..720, 2)]);
-        assert_eq!(hours(rolling(target("0.999"), &clean, HOUR_US, 6)), Some(354.0));
+        assert_eq!(hours(rolling(target("0.999"), &clean, HOUR_US, 6, 6 * HOUR_US)), Some(354.0));
         // At half of what is allowed it never runs out.
         let calm = month(&[(0..720, 0), (714..720, 0)]);
-        assert_eq!(rolling(target("0.999"), &calm, HOUR_US, 6), Forecast::NotAtThisRate);
+        assert_eq!(rolling(target("0.999"), &calm, HOUR_US, 6, 6 * HOUR_US), Forecast::NotAtThisRate);
     }
 
     #[test]
     fn what_is_about_to_leave_the_window_is_no_burden() {
         // Half of the budget was spent in one hour that leaves in ten; since then two bad ones an hour.
         let old = month(&[(9..10, 360), (600..720, 2)]);
-        let (found, naive) = (hours(rolling(target("0.999"), &old, HOUR_US, 6)), (720.0 - 600.0) / 2.0);
+        let (found, naive) = (hours(rolling(target("0.999"), &old, HOUR_US, 6, 6 * HOUR_US)), (720.0 - 600.0) / 2.0);
         assert_eq!(naive, 60.0);
         assert_eq!(found, Some(240.0));
     }
 
     #[test]
     fn there_may_be_nothing_to_say() {
-        assert_eq!(rolling(target("0.999"), &[], HOUR_US, 6), Forecast::Unknown);
+        assert_eq!(rolling(target("0.999"), &[], HOUR_US, 6, 6 * HOUR_US), Forecast::Unknown);
         let mut silent = month(&[]);
         silent[714..].fill(Tally::default());
-        assert_eq!(rolling(target("0.999"), &silent, HOUR_US, 6), Forecast::Unknown);
+        assert_eq!(rolling(target("0.999"), &silent, HOUR_US, 6, 6 * HOUR_US), Forecast::Unknown);
         let spent = month(&[(0..1, 720)]);
-        assert_eq!(rolling(target("0.999"), &spent, HOUR_US, 6), Forecast::ExhaustedNow);
+        assert_eq!(rolling(target("0.999"), &spent, HOUR_US, 6, 6 * HOUR_US), Forecast::ExhaustedNow);
     }
 
     #[test]

@@ -132,7 +132,8 @@ fn percentage_points_over_a_share_per_hour_are_no_hours() {
     let wrong = (100.0 - 99.9) / (1.0 / 720.0);
     close(wrong, 72.0);
     // It has gone on for 6 hours, by which ours measures it: 714 are left of the 720.
-    let ours = in_hours(forecast::rolling(target("0.999"), &hours(|hour| (hour >= 714).into()), HOUR_US, 6));
+    let ours =
+        in_hours(forecast::rolling(target("0.999"), &hours(|hour| (hour >= 714).into()), HOUR_US, 6, 6 * HOUR_US));
     close(ours + 6.0, 720.0);
 }
 
@@ -150,7 +151,7 @@ fn a_forecast_knows_what_leaves_the_window() {
     let wrong = remaining * 720.0 / 3.0;
     close(wrong, 108.0);
     // When the old incident has left, 6 are spent and 714 are not, of which 3 go in an hour.
-    close(in_hours(forecast::rolling(target("0.999"), &buckets, HOUR_US, 2)), 238.0);
+    close(in_hours(forecast::rolling(target("0.999"), &buckets, HOUR_US, 2, 2 * HOUR_US)), 238.0);
 }
 
 #[test]

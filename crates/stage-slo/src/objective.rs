@@ -192,7 +192,7 @@ impl Followed {
         let standing = self.evaluator.standing();
         let (long, short) = self.counts(rule);
         let Promise { name, slo, hash, targets, .. } = &self.promise;
-        let fingerprint = hash_of(&[&self.tenant, &slo.service, name, &rule_name, severity.as_str()]);
+        let fingerprint = hash_of(&[&self.tenant, &slo.service, name, &rule_name]);
         AlertRecord {
             id: hash_of(&[&fingerprint, &starts_at.0.to_string(), transition.as_str()]),
             alert: alert_id(name, &rule_name, starts_at),

@@ -97,6 +97,12 @@ impl Objectives {
             Fact::Frontier(Frontier { complete_until, .. }) if complete_until > EventTime::AFTER_ALL => {
                 Err(Refused::Undecodable(format!("complete until {}, which is no time", complete_until.0)))
             }
+            Fact::Delta(delta) if delta.n > COUNT_MAX => {
+                Err(Refused::Undecodable(format!("n is {}, more than there can be events in a pane", delta.n)))
+            }
+            Fact::Frontier(Frontier { partitions: Some(partitions), .. }) if partitions > PARTITIONS_MAX => {
+                Err(Refused::Undecodable(format!("{partitions} partitions, more than a topic can have")))
+            }
             Fact::Delta(delta) => self.delta(offset, &delta).map(|()| None),
             Fact::Frontier(frontier) => Ok(self.frontier(offset, &frontier)),
         }
@@ -105,7 +111,8 @@ impl Objectives {
     fn delta(&mut self, offset: Offset, delta: &Delta) -> Result<(), Refused> {
         let (service, pane, pane_us) = (&delta.service, delta.pane.0, delta.pane_us);
         let far = EventTime::MAX_RECORD.0;
-        let is_whole = (1..=far).contains(&pane_us) && (-far..=far).contains(&pane) && pane.rem_euclid(pane_us) == 0;
+        let is_whole =
+            (PANE_US_MIN..=far).contains(&pane_us) && (-far..=far).contains(&pane) && pane.rem_euclid(pane_us) == 0;
         if !is_whole || self.pane_us.is_some_and(|known| known != pane_us) {
             return Err(Refused::BadPane { service: service.clone(), pane, pane_us });
         }
@@ -257,6 +264,11 @@ impl Objectives {
         self.points
     }
 }
+
+/// What no sli stage writes: shorter panes, more events in one, more partitions than a cluster holds.
+const PANE_US_MIN: i64 = 1_000_000;
+const COUNT_MAX: u64 = 1 << 48;
+const PARTITIONS_MAX: i32 = 200_000;
 
 /// A pane by which definitions are tried before any fact says how long panes are.
 pub(crate) const PROBE_PANE_US: i64 = 10_000_000;

@@ -14,8 +14,8 @@ pub fn rules_of(definitions: &Definitions, slo: &Slo, pane_us: i64) -> Vec<Rule>
             AlertCondition::Remaining { below, clears_at } => Condition::Remaining { share: below, clears_at },
             AlertCondition::Absence { silent_us, within_us } => Condition::Absence { silent_us, within_us },
         };
-        // Each grid point stands for the pane before it.
-        let points = (alert.pending_us.max(0) as u64).div_ceil(pane_us.max(1) as u64);
+        // From the first grid point at which it holds to one that is so much later.
+        let points = (alert.pending_us.max(0) as u64).div_ceil(pane_us.max(1) as u64) + 1;
         Rule { name: alert.name, severity, condition, pending_points: u32::try_from(points).unwrap_or(u32::MAX) }
     };
     definitions.alerts_of(slo, pane_us).into_iter().map(rule).collect()

@@ -168,13 +168,3 @@ fn as_many_partitions_as_there_are_numbers() {
     });
     assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(true), "it panicked, or is still busy");
 }
-
-#[test]
-fn a_frontier_in_a_far_future() {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let far = next_of_zero(&|frontier| frontier.complete_until = EventTime(EventTime::AFTER_ALL.0 - PANE_US));
-        let _ = sender.send(catch_unwind(|| counted(&[far], 5)).is_ok());
-    });
-    assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(true), "it panicked, or is still busy");
-}

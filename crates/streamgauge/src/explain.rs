@@ -173,7 +173,9 @@ fn moment(reading: &Reading, record: &AlertRecord, rule: &Rule, target: Target, 
     let window = |length_us: i64, factor: Fraction, counts: WindowCounts| {
         let from = record.at.minus_us(length_us).floor(bucket_us(length_us, reading.pane_us()));
         // What counts by slices of the budget can't be added up from events.
-        let now = history.as_ref().filter(|_| by_events).map(|history| history.sum(from, record.at));
+        // A slice that had not ended was not counted.
+        let until = |width_us: i64| record.at.minus_us(width_us - 1);
+        let now = history.as_ref().filter(|_| by_events).map(|history| history.sum(from, until(history.width_us)));
         let (left, right) = sides(target, counts, factor);
         let WindowCounts { bad, total, burn } = counts;
         let now = now.filter(|now| *now != Tally::new(bad, total));

@@ -127,12 +127,12 @@ fn a_resolved_alert() {
         expect![[r#"
             {
               "annotations": {
-                "alert": "8fc59f4a",
+                "alert": "09707ea2",
                 "budget_left": "99.0%",
                 "burn_long": "20.0 (120/12,000 bad)",
                 "burn_short": "2.00 (3/3,000 bad)",
                 "counted": "120/12,000 bad",
-                "explain": "streamgauge explain 8fc59f4a",
+                "explain": "streamgauge explain 09707ea2",
                 "forecast": "not spent at the rate of the last 6h",
                 "summary": "shop-payments of checkout: fast-burn resolved after 9m 20s; 99.0% of the budget left",
                 "target": "99.95% over 30d",

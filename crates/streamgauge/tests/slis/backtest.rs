@@ -190,9 +190,9 @@ fn for_programs() {
               "m60r3",
               "m60r0"
             ],
-            "fingerprint": "f3f788bb4587dca4",
+            "fingerprint": "4760273da2f49144",
             "forecast": "not_at_this_rate",
-            "id": "6dd622a5267d2e07",
+            "id": "7c4faf9eb7197f7c",
             "long": {
               "bad": 10,
               "burn": 2.770083102493075,

@@ -104,7 +104,7 @@ fn one_screen() {
         1 SLO is not fine, 1 SLO can't be told, 1 SLO is fine
 
           slo        service   target  over  state       budget left  burn rate                           forecast
-          available  checkout   99.9%  30d   not fine          95.3%  1h 33.3  6h 26.7  1d 26.7  3d 26.7  spent in 5d at the rate of the last 6h
+          available  checkout   99.9%  30d   not fine          95.3%  1h 33.3  6h 26.7  1d 26.7  3d 26.7  spent in 1d 5h at the rate of the last 6h
           forgiving  checkout     90%  30d   fine              99.9%  1h 0.33  6h 0.27  1d 0.27  3d 0.27  not spent at the rate of the last 6h
           teapots    checkout     99%  30d   no traffic            -  1h -  6h -  1d -  3d -              unknown: nothing came in the last hours to go by
 
@@ -130,7 +130,7 @@ fn one_slo_in_detail() {
 
         budget left  95.3%: 120 bad, and 2,592 may be, of 2,592,000 that the whole period will have had at this rate
         counted      events: 4,380 of 4,500 good (97.33%) since 2026-01-05T10:00:00Z
-        forecast     spent in 5d at the rate of the last 6h
+        forecast     spent in 1d 5h at the rate of the last 6h
 
         budget left over time:
              100% |█████████████████████████████████████████████████▇▇▇▆▆▆▆▆▆▆▆
