@@ -81,33 +81,33 @@ fn a_firing_alert() {
         &[record],
         &Saying { labels, link: Some(link), ..saying() },
         expect![[r#"
-        {
-          "annotations": {
-            "alert": "8f7f47d4",
-            "budget_left": "99.0%",
-            "burn_long": "20.0 (120/12,000 bad)",
-            "burn_short": "80.0 (120/3,000 bad)",
-            "counted": "120/12,000 bad",
-            "explain": "streamgauge explain 8f7f47d4",
-            "forecast": "spent in 21d 9h at the rate of the last 6h",
-            "summary": "shop-payments of checkout: fast-burn: burn rate 20.0 over the long window, 80.0 over the short one; 99.0% of the budget left",
-            "target": "99.95% over 30d",
-            "traces": "00002eb8, 00002e86, 00002e81"
-          },
-          "endsAt": "2026-01-05T10:24:00Z",
-          "generatorURL": "https://grafana.internal/d/streamgauge?var-slo=shop-payments&from=8f7f47d4",
-          "labels": {
-            "alertname": "shop-payments",
-            "cluster": "eu-1",
-            "rule": "fast-burn",
-            "service": "checkout",
-            "severity": "critical",
-            "slo": "shop-payments",
-            "targets": "chat,pager",
-            "tenant": "acme"
-          },
-          "startsAt": "2026-01-05T10:00:40Z"
-        }"#]],
+            {
+              "annotations": {
+                "alert": "8f7f47d4",
+                "budget_left": "99.0%",
+                "burn_long": "20.0 (120/12,000 bad)",
+                "burn_short": "80.0 (120/3,000 bad)",
+                "counted": "120/12,000 bad",
+                "explain": "streamgauge explain 8f7f47d4",
+                "forecast": "spent in 3d 17h at the rate of the last 6h",
+                "summary": "shop-payments of checkout: fast-burn: burn rate 20.0 over the long window, 80.0 over the short one; 99.0% of the budget left",
+                "target": "99.95% over 30d",
+                "traces": "00002eb8, 00002e86, 00002e81"
+              },
+              "endsAt": "2026-01-05T10:24:00Z",
+              "generatorURL": "https://grafana.internal/d/streamgauge?var-slo=shop-payments&from=8f7f47d4",
+              "labels": {
+                "alertname": "shop-payments",
+                "cluster": "eu-1",
+                "rule": "fast-burn",
+                "service": "checkout",
+                "severity": "critical",
+                "slo": "shop-payments",
+                "targets": "chat,pager",
+                "tenant": "acme"
+              },
+              "startsAt": "2026-01-05T10:00:40Z"
+            }"#]],
     );
 }
 
