@@ -299,16 +299,6 @@ impl<H> Clock<H> {
         (complete > EventTime::BEFORE_ALL).then_some(complete)
     }
 
-    /// Partitions that the others wait for: those that are complete for the least, with what they are complete for.
-    pub(crate) fn laggards(&self) -> Vec<(i32, EventTime)> {
-        let partitions = self.kept.rosters.last_key_value().map_or(0, |(_, partitions)| *partitions);
-        let until = |partition: i32| {
-            self.kept.chains.get(&partition).map_or(EventTime::BEFORE_ALL, |chain| chain.complete_until)
-        };
-        let least = (0..partitions).map(until).min();
-        (0..partitions).map(|partition| (partition, until(partition))).filter(|(_, at)| Some(*at) == least).collect()
-    }
-
     /// The next grid point, and what is known at it beyond the one before.
     pub(crate) fn next_point(&mut self) -> Option<(EventTime, Vec<(EventTime, H)>)> {
         let complete = self.complete_until()?;

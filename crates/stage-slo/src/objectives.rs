@@ -27,8 +27,8 @@ pub struct Objectives {
     pub(crate) definitions: Definitions,
     /// By the name of the SLO.
     pub(crate) promises: BTreeMap<String, Promise>,
-    /// SLIs that somebody asks for, with their topics.
-    pub(crate) indicators: BTreeMap<String, (String, Measure)>,
+    /// SLIs that somebody asks for.
+    pub(crate) indicators: BTreeMap<String, Indicator>,
     pub(crate) pane_us: Option<i64>,
     /// By source topic.
     pub(crate) clocks: BTreeMap<String, Clock<Arrived>>,
@@ -39,6 +39,15 @@ pub struct Objectives {
     /// Deltas of SLIs that came from another topic than theirs.
     foreign: u64,
     points: u64,
+}
+
+/// An SLI, and who asks for it.
+#[derive(Debug)]
+pub(crate) struct Indicator {
+    topic: String,
+    measure: Measure,
+    /// Names of the SLOs.
+    slos: Vec<String>,
 }
 
 /// What a delta adds, and to which SLI of which tenant.
@@ -58,7 +67,12 @@ impl Objectives {
             let sli = definitions.slis.get(&slo.indicator);
             let sli = sli.ok_or_else(|| cannot(format!("no SLI is called {}", slo.indicator)))?;
             let topic = topic_of(&slo.indicator);
-            indicators.insert(slo.indicator.clone(), (topic.clone(), sli.good.clone()));
+            let asked = indicators.entry(slo.indicator.clone()).or_insert_with(|| Indicator {
+                topic: topic.clone(),
+                measure: sli.good.clone(),
+                slos: Vec::new(),
+            });
+            asked.slos.push(name.clone());
             let promise = Promise::new(definitions, name, slo, sli, topic);
             // Whatever is wrong with it is to be known before there is anything to count.
             Followed::new(definitions, promise.clone(), String::new(), PROBE_PANE_US).map_err(cannot)?;
@@ -116,7 +130,7 @@ impl Objectives {
         if !is_whole || self.pane_us.is_some_and(|known| known != pane_us) {
             return Err(Refused::BadPane { service: service.clone(), pane, pane_us });
         }
-        let Some((topic, measure)) = self.indicators.get(&delta.sli) else { return Ok(()) };
+        let Some(Indicator { topic, measure, .. }) = self.indicators.get(&delta.sli) else { return Ok(()) };
         if self.tenant.as_ref().is_some_and(|tenant| *tenant != delta.tenant) {
             return Ok(());
         }
@@ -134,7 +148,7 @@ impl Objectives {
     }
 
     fn frontier(&mut self, offset: Offset, frontier: &Frontier) -> Option<Hole> {
-        if !self.indicators.values().any(|(topic, _)| *topic == frontier.source) {
+        if !self.indicators.values().any(|indicator| indicator.topic == frontier.source) {
             return None;
         }
         self.clock(&frontier.source).frontier(frontier, offset)
@@ -184,8 +198,8 @@ impl Objectives {
             while let Some((now, parts)) = clock.next_point() {
                 self.points += 1;
                 for (pane, arrived) in parts {
-                    let asks = |promise: &&Promise| promise.slo.indicator == arrived.sli;
-                    for promise in self.promises.values().filter(asks) {
+                    let asking = self.indicators.get(&arrived.sli).map_or(&[][..], |indicator| &indicator.slos);
+                    for promise in asking.iter().filter_map(|name| self.promises.get(name)) {
                         let key = (arrived.tenant.clone(), promise.name.clone());
                         let followed = self.followed.entry(key).or_insert_with(|| {
                             Followed::new(&self.definitions, promise.clone(), arrived.tenant.clone(), pane_us)
@@ -237,16 +251,6 @@ impl Objectives {
     pub fn evaluated_until(&self) -> BTreeMap<&str, EventTime> {
         let known = self.clocks.iter().filter(|(_, clock)| clock.kept().first.is_some());
         known.map(|(topic, clock)| (topic.as_str(), clock.kept().at)).collect()
-    }
-
-    /// Source partitions that the others wait for, with the time up to which they are complete.
-    pub fn laggards(&self) -> Vec<(&str, i32, EventTime)> {
-        self.clocks
-            .iter()
-            .flat_map(|(topic, clock)| {
-                clock.laggards().into_iter().map(move |(partition, at)| (topic.as_str(), partition, at))
-            })
-            .collect()
     }
 
     /// Deltas that wait for their grid point.
